@@ -1,0 +1,225 @@
+// Package conf holds the configuration model: what an administrator asked for,
+// however it was written down. A Config is immutable once loaded; whoever holds
+// one may read it from any goroutine.
+package conf
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/goike/goike/crypto"
+	"github.com/goike/goike/crypto/id"
+)
+
+// Forever is the duration of something that never expires.
+const Forever time.Duration = 0
+
+// Config is a whole configuration.
+type Config struct {
+	UniqueIDs   UniqueIDs
+	Dataplane   Backend
+	Network     Network
+	Control     Control
+	Log         Log
+	Retransmit  Retransmit
+	Limits      HalfOpenLimits
+	Connections []*Connection // in the order of the file
+}
+
+// UniqueIDs is ipsec.unique_ids.
+type UniqueIDs uint8
+
+// The values of unique_ids; Replace is written "yes" or "replace".
+const (
+	UniqueReplace UniqueIDs = iota
+	UniqueNo
+	UniqueNever
+	UniqueKeep
+)
+
+// Backend is dataplane.backend.
+type Backend uint8
+
+// The data planes.
+const (
+	BackendAuto Backend = iota
+	BackendKernel
+	BackendUserspace
+	BackendNone
+)
+
+// Network is the [network] section.
+type Network struct {
+	InstallRoutes bool
+}
+
+// Control is the [control] section.
+type Control struct {
+	Socket string // path; empty: the default of the run directory
+}
+
+// Log is the [log] section.
+type Log struct {
+	Level  string            // debug, info, warn, error
+	JSON   bool              // log.format = "json"
+	Levels map[string]string // level by subsystem
+}
+
+// Retransmit says how an unanswered request is repeated: after Timeout, then
+// Timeout*Base, Timeout*Base², ... Tries times. The defaults are strongSwan's:
+// 4 s, 1.8, 5, so that a silent peer is given up after 165 s.
+type Retransmit struct {
+	Timeout time.Duration
+	Base    float64
+	Tries   int
+}
+
+// HalfOpenLimits protect a responder from floods of first messages.
+type HalfOpenLimits struct {
+	Cookie     int // half-open IKE SAs from which on cookies are demanded
+	PerAddress int // half-open IKE SAs of one address beyond which its first messages are dropped
+	Total      int // half-open IKE SAs beyond which all first messages are dropped
+}
+
+// Version is key_exchange.
+type Version uint8
+
+// The values of key_exchange.
+const (
+	VersionAuto Version = iota
+	IKEv1
+	IKEv2
+)
+
+// Behavior is connection_behavior.
+type Behavior uint8
+
+// The values of connection_behavior.
+const (
+	Start Behavior = iota
+	OnDemand
+	ResponderOnly
+)
+
+// DPDAction is dpd_action.
+type DPDAction uint8
+
+// The values of dpd_action.
+const (
+	DPDRestart DPDAction = iota
+	DPDClear
+	DPDHold
+	DPDNone
+)
+
+// AuthMethod is how a side proves its identity.
+type AuthMethod uint8
+
+// The methods of authentication.
+const (
+	AuthPSK AuthMethod = iota
+)
+
+// Gateway is remote_gateway: exactly one of Host, Prefix and Any is set. An
+// address is a Prefix of full length.
+type Gateway struct {
+	Host   string // resolved again at every attempt
+	Prefix netip.Prefix
+	Any    bool
+}
+
+// Auth is one side's authentication.
+type Auth struct {
+	Method AuthMethod
+	// ID is the own identity, or the pattern for the peer's. Its zero value (kind
+	// Any) means the address in use, for the own one; for the peer's, see
+	// Connection.Remote.
+	ID id.ID
+}
+
+// Connection is a [[phase1]]: a peer.
+type Connection struct {
+	Name           string
+	Version        Version
+	Gateway        Gateway
+	LocalAddr      netip.Addr // invalid: any
+	LocalInterface string     // local_address named an interface
+	RemotePort     uint16     // 500
+	Proposals      []crypto.Proposal
+	Lifetime       time.Duration // hard limit of the IKE SA, Forever: none
+	Local          Auth
+	Remote         Auth // ID of kind Any: any identity (written "%any"); when peer_identifier is absent it is the gateway's address, and Any for a gateway that is no single address
+	PSK            crypto.Secret
+	Behavior       Behavior
+	ForceEncap     bool
+	KeyingTries    int // 0: never give up
+	Rekey          bool
+	Margin         time.Duration // margintime
+	RekeyFuzz      int           // percent
+	DPDAction      DPDAction
+	DPDDelay       time.Duration
+	DPDFailures    int
+	MOBIKE         bool
+	Fragmentation  bool
+	FragmentSize   int // largest IP datagram of an IKE message, 1280 by default
+	Reauthenticate bool
+	Children       []*Child
+}
+
+// Mode is the mode of a child SA.
+type Mode uint8
+
+// The modes.
+const (
+	Tunnel Mode = iota
+	Transport
+)
+
+// Child is a [[phase1.phase2]]: a tunnel.
+type Child struct {
+	Name        string
+	Description string
+	Mode        Mode
+	Local       []Selector // empty: the host's own address (transport mode, or dynamic)
+	Remote      []Selector
+	Protocol    crypto.Proto // ESP or AH
+	Proposals   []crypto.Proposal
+	Lifetime    time.Duration // hard limit, Forever: none
+	Window      uint32        // replay window in packets
+}
+
+// Selector is one entry of local_network or remote_network: an address range,
+// a protocol (0: any) and a range of ports, {0, 65535} for any; for ICMP ports
+// hold type<<8|code.
+type Selector struct {
+	First, Last netip.Addr
+	Proto       uint8
+	PortFirst   uint16
+	PortLast    uint16
+}
+
+// Connection returns the connection of that name.
+func (c *Config) Connection(name string) (*Connection, bool) {
+	for _, conn := range c.Connections {
+		if conn.Name == name {
+			return conn, true
+		}
+	}
+	return nil, false
+}
+
+// Child returns the child of that name.
+func (c *Connection) Child(name string) (*Child, bool) {
+	for _, child := range c.Children {
+		if child.Name == name {
+			return child, true
+		}
+	}
+	return nil, false
+}
+
+// SharedKey returns the pre-shared key for a connection and the identities that
+// the two sides have shown.
+func (c *Config) SharedKey(conn *Connection, local, remote id.ID) (crypto.Secret, bool) {
+	return conn.PSK, len(conn.PSK) > 0
+}

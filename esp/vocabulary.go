@@ -1,0 +1,198 @@
+// Package esp is the vocabulary that the IKE side and the data planes share
+// (SA, Policy, Selector, Op, Notice), and the pure ESP transform: sealing,
+// opening, replay window, extended sequence numbers and the treatment of the
+// inner and outer IP headers. It does no I/O.
+package esp
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/goike/goike/crypto"
+)
+
+// Proto is the IP protocol of an SA.
+type Proto uint8
+
+// The IP protocols of IPsec.
+const (
+	ProtoESP    Proto = 50
+	ProtoAH     Proto = 51
+	ProtoIPComp Proto = 108
+)
+
+// Mode is the mode of an SA (RFC 4301, 4.1).
+type Mode uint8
+
+// The modes.
+const (
+	Tunnel Mode = iota
+	Transport
+)
+
+// Direction is the direction of a policy or SA, as seen from this host.
+type Direction uint8
+
+// The directions. Forward concerns decrypted packets that are routed on; a plane
+// that has no such notion treats it as In.
+const (
+	Out Direction = iota
+	In
+	Forward
+)
+
+// SAID names an SA (RFC 4301, 4.1). Dst is the outer destination address.
+type SAID struct {
+	Dst   netip.Addr
+	SPI   uint32
+	Proto Proto
+}
+
+// PortRange is an inclusive range of ports; {0, 65535} is any. For ICMP it holds
+// type<<8|code (RFC 4301, 4.4.1.1).
+type PortRange struct{ First, Last uint16 }
+
+// AnyPort matches every port.
+var AnyPort = PortRange{0, 65535}
+
+// Selector says which packets a policy is for, as they look inside the tunnel
+// and in the direction of the policy. Proto 0 is any protocol.
+type Selector struct {
+	Src, Dst           netip.Prefix
+	Proto              uint8
+	SrcPorts, DstPorts PortRange
+}
+
+// Encap is UDP encapsulation (RFC 3948): the ports of the outer UDP header, from
+// this host's point of view.
+type Encap struct{ Local, Remote uint16 }
+
+// Limits bound the life of an SA; zero means no limit. At a soft limit a
+// Notice{Expire} asks for replacement, at a hard one the SA carries nothing more.
+type Limits struct {
+	SoftBytes, HardBytes     uint64
+	SoftPackets, HardPackets uint64
+	SoftTime, HardTime       time.Duration
+}
+
+// SA is one security association, of one direction.
+type SA struct {
+	ID   SAID
+	Src  netip.Addr // outer source
+	Dir  Direction  // Out or In
+	Mode Mode
+
+	Encr      crypto.Alg
+	EncrKey   crypto.Secret // with the salt, where the cipher has one
+	Integ     crypto.Alg    // zero for combined-mode ciphers
+	IntegKey  crypto.Secret
+	ESN       bool
+	Window    uint32 // replay window in packets, 32 to 4096; 0: no replay check
+	Encap     *Encap // nil: raw ESP
+	ReqID     uint32 // binds policies to the SAs that serve them
+	Limits    Limits
+	NoCopyDF  bool   // tunnel mode: do not copy DF to the outer header
+	CopyDSCP  bool   // tunnel mode: copy DSCP to the outer header
+	TFCPad    uint16 // pad packets up to this size, 0: none (RFC 4303, 2.7)
+	Mark      uint32
+	IfID      uint32
+	Selectors []Selector // In: what may come out of it; empty: whatever the policies allow
+}
+
+// Action is what a policy does with a packet.
+type Action uint8
+
+// The actions (RFC 4301, 4.4.1).
+const (
+	Protect Action = iota
+	Bypass
+	Discard
+)
+
+// Policy is an entry of the SPD. Entries are found by the most specific selector
+// first: a higher Priority number yields to a lower one; equal priorities by
+// longer prefixes, then protocol, then ports.
+type Policy struct {
+	Sel      Selector
+	Dir      Direction
+	Action   Action
+	Priority uint32
+	// For Protect: which SA serves it. While none is there packets are discarded
+	// and, Out, an Acquire notice is sent once per Name.
+	Proto    Proto
+	Mode     Mode
+	Src, Dst netip.Addr // outer addresses, tunnel mode
+	ReqID    uint32
+	Mark     uint32
+	IfID     uint32
+	Name     string // "connection/child" that owns it; goes into notices
+}
+
+// Op is one operation on a data plane. Operations are idempotent: adding what is
+// there replaces it in place, removing what is gone is no error.
+type Op interface{ op() }
+
+// The operations.
+type (
+	// AddSA installs an SA; an inbound one completes an AllocSPI.
+	AddSA struct{ SA SA }
+	// DelSA removes an SA.
+	DelSA struct{ ID SAID }
+	// MoveSA changes outer addresses and encapsulation of an SA in place.
+	MoveSA struct {
+		ID       SAID
+		Src, Dst netip.Addr
+		Encap    *Encap
+	}
+	// AddPolicy installs or replaces the policy with the same Sel, Dir, Mark, IfID.
+	AddPolicy struct{ Policy Policy }
+	// DelPolicy removes it. ReqID of the policy must match: a policy that another
+	// child has taken over in the meantime stays.
+	DelPolicy struct{ Policy Policy }
+)
+
+func (AddSA) op()     {}
+func (DelSA) op()     {}
+func (MoveSA) op()    {}
+func (AddPolicy) op() {}
+func (DelPolicy) op() {}
+
+// Notice is something that a data plane tells the IKE side.
+type Notice interface{ notice() }
+
+// The notices.
+type (
+	// Acquire asks for an SA for a policy; Packet is the selector of the packet that
+	// asked (full-length prefixes, single ports).
+	Acquire struct {
+		Policy string // Policy.Name
+		ReqID  uint32
+		Packet Selector
+	}
+	// Expire tells that an SA reached its soft or hard limit.
+	Expire struct {
+		ID    SAID
+		ReqID uint32
+		Hard  bool
+	}
+	// Mapping tells that an authentic packet of an encapsulated SA came from another
+	// address or port than before (RFC 3948, RFC 7296, 2.23).
+	Mapping struct {
+		ID    SAID
+		ReqID uint32
+		New   netip.AddrPort
+	}
+)
+
+func (Acquire) notice() {}
+func (Expire) notice()  {}
+func (Mapping) notice() {}
+
+// Usage is what an SA has carried. LastUse is how long ago it last carried a
+// packet, negative if never.
+type Usage struct {
+	Bytes, Packets uint64
+	LastUse        time.Duration
+	Replayed       uint64 // packets dropped by the replay window
+	AuthFailed     uint64 // packets that did not authenticate
+}

@@ -1,0 +1,146 @@
+package ike
+
+import (
+	"net/netip"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/crypto"
+	"github.com/goike/goike/crypto/id"
+	"github.com/goike/goike/ike/wire"
+)
+
+// ReportKind says what a Report is about.
+type ReportKind uint8
+
+// The kinds of report.
+const (
+	Step         ReportKind = iota // progress of a negotiation, for `up` and debug logs
+	Warning                        // something an administrator should know; nothing changed
+	IKEUp                          // an IKE SA is established
+	IKEDown                        // an established IKE SA is gone
+	IKERekeyed                     // an IKE SA was replaced by another (Report.NewID)
+	ChildUp                        // a child SA is installed
+	ChildDown                      // a child SA is gone
+	ChildRekeyed                   // a child SA was replaced by another (Report.NewID)
+	Failed                         // an attempt at an IKE SA or a child SA failed; Why says why
+)
+
+// Report is a machine's only voice: logs, metrics and control events are made
+// from it. Text is one line for the administrator: what happened, and what to do.
+type Report struct {
+	Kind    ReportKind
+	Conn    string // connection, empty while unknown
+	Child   string // child, empty when the IKE SA is meant
+	IKE     uint64 // unique ID of the IKE SA
+	ChildID uint64
+	NewID   uint64
+	Path    Path
+	Text    string
+	Why     *Refusal
+	// SA is the state of the IKE SA for up, down and rekeyed; nil otherwise. For child
+	// reports its Children holds that child alone (for ChildRekeyed: old, new).
+	SA *Status
+	// InitialContact is set in IKEUp when the peer says that it has no other IKE SA
+	// with these identities (RFC 7296, 2.4).
+	InitialContact bool
+}
+
+// Cause is the kind of reason for which a negotiation failed.
+type Cause uint8
+
+// The causes.
+const (
+	NoAnswer     Cause = iota + 1 // the peer does not answer
+	NoConnection                  // no connection for these addresses or identities
+	NoProposal                    // no proposal in common
+	NoSelectors                   // no traffic selectors in common
+	WrongKey                      // authentication failed: keys differ, or the identity is not accepted
+	PeerRefused                   // the peer refused, with another notify
+	BadMessage                    // the peer's message breaks the protocol
+	Internal                      // something failed on this host
+	Terminated                    // ended by command
+)
+
+// Refusal is the structured reason why a negotiation failed, on either side.
+type Refusal struct {
+	Cause      Cause
+	ByPeer     bool   // the peer refused; we only know what it told us
+	Notify     string // IANA name of the notify sent or received, if any
+	Offered    string // what the initiator offered
+	Configured string // what the refusing side has
+	Nearest    string // the configured proposal that comes nearest
+	Differs    string // the one thing that differs, or the intersection of selectors
+	Hint       string // what to do
+	Err        string // the error text, for BadMessage and Internal
+}
+
+// State is the state of an IKE SA.
+type State uint8
+
+// The states of an IKE SA.
+const (
+	Created State = iota
+	Connecting
+	Up
+	Rekeying
+	Rekeyed
+	Deleting
+)
+
+// ChildState is the state of a child SA.
+type ChildState uint8
+
+// The states of a child SA.
+const (
+	ChildCreated ChildState = iota
+	ChildInstalled
+	ChildRekeying
+	ChildRekeyedState
+	ChildDeleting
+)
+
+// Status is a snapshot of an IKE SA.
+type Status struct {
+	ID          uint64 // unique ID
+	Conn        string
+	Version     int // 1 or 2
+	State       State
+	Initiator   bool
+	SPIi, SPIr  uint64
+	Path        Path
+	LocalID     id.ID
+	RemoteID    id.ID
+	Suite       crypto.Suite
+	NATLocal    bool    // this host is behind a NAT
+	NATRemote   bool    // the peer is
+	ForceEncap  bool    // UDP encapsulation without a NAT
+	Fragments   bool    // both sides can fragment (RFC 7383)
+	Established Instant // Never until then
+	RekeyAt     Instant // Never: none of our own
+	ExpireAt    Instant
+	Active      []string // exchanges under way, by name
+	Queued      []string // exchanges that wait
+	Children    []ChildStatus
+	LastError   *Refusal // of the last failed exchange
+}
+
+// ChildStatus is a snapshot of a child SA.
+type ChildStatus struct {
+	ID         uint64 // unique ID
+	Name       string
+	ReqID      uint32
+	State      ChildState
+	Mode       conf.Mode
+	Proto      crypto.Proto
+	Encap      bool
+	SPIIn      uint32
+	SPIOut     uint32
+	LocalHost  netip.Addr // outer addresses, with SPIIn and SPIOut the names of the SAs
+	RemoteHost netip.Addr
+	Suite      crypto.Suite
+	Local      []wire.Selector
+	Remote     []wire.Selector
+	Installed  Instant
+	RekeyAt    Instant
+	ExpireAt   Instant
+}
