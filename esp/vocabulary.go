@@ -125,7 +125,12 @@ type Policy struct {
 	ReqID    uint32
 	Mark     uint32
 	IfID     uint32
-	Name     string // "connection/child" that owns it; goes into notices
+	Name     string // "connection/child" that it serves; goes into notices
+	// Owner tells apart policies of the same selector: the unique ID of the child SA
+	// that installed it, 0 for the configuration (traps). Among owners the one with
+	// the lowest Priority, then the one added last, is in force; when it goes, the
+	// next one takes its place without a gap.
+	Owner uint64
 }
 
 // Op is one operation on a data plane. Operations are idempotent: adding what is
@@ -144,10 +149,10 @@ type (
 		Src, Dst netip.Addr
 		Encap    *Encap
 	}
-	// AddPolicy installs or replaces the policy with the same Sel, Dir, Mark, IfID.
+	// AddPolicy installs the policy, or replaces that with the same Sel, Dir, Mark,
+	// IfID and Owner.
 	AddPolicy struct{ Policy Policy }
-	// DelPolicy removes it. ReqID of the policy must match: a policy that another
-	// child has taken over in the meantime stays.
+	// DelPolicy removes the policy with the same Sel, Dir, Mark, IfID and Owner.
 	DelPolicy struct{ Policy Policy }
 )
 
