@@ -64,8 +64,12 @@ type Selector struct {
 }
 
 // Encap is UDP encapsulation (RFC 3948): the ports of the outer UDP header, from
-// this host's point of view.
-type Encap struct{ Local, Remote uint16 }
+// this host's point of view. Keepalive asks for NAT keepalives while nothing else
+// is sent (RFC 3948, 2.3); it is set when this host is behind a NAT.
+type Encap struct {
+	Local, Remote uint16
+	Keepalive     bool
+}
 
 // Limits bound the life of an SA; zero means no limit. At a soft limit a
 // Notice{Expire} asks for replacement, at a hard one the SA carries nothing more.
