@@ -1,0 +1,141 @@
+//go:build linux
+
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Binaries are the programs under test.
+type Binaries struct{ Goiked, Goikectl string }
+
+// Build builds goiked and goikectl into dir, with the race detector when this
+// program has it.
+func Build(dir string) (Binaries, error) {
+	b := Binaries{Goiked: filepath.Join(dir, "goiked"), Goikectl: filepath.Join(dir, "goikectl")}
+	args := []string{"build", "-buildvcs=false", "-o", dir + "/"}
+	cgo := "CGO_ENABLED=0"
+	if raceEnabled {
+		args = append(args, "-race")
+		cgo = "CGO_ENABLED=1"
+	}
+	cmd := exec.Command("go", append(args, "github.com/goike/goike/cmd/goiked", "github.com/goike/goike/cmd/goikectl")...)
+	cmd.Env = append(os.Environ(), cgo)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return b, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return b, nil
+}
+
+// Goiked is a goiked in a namespace.
+type Goiked struct {
+	*Process
+	URI    string // of its VICI socket
+	Config string // file
+
+	at  *Namespace
+	dir string
+	bin Binaries
+}
+
+// GoikedOptions are what else there is to say when a goiked is started.
+type GoikedOptions struct {
+	Env    []string
+	Args   []string
+	Mounts map[string]string
+	Attr   *syscall.SysProcAttr
+	// NotReady: do not wait for the daemon to be ready; it is expected to fail.
+	NotReady bool
+}
+
+// StartGoiked starts goiked in the namespace with a configuration and waits
+// until it is ready.
+func StartGoiked(at *Namespace, bin Binaries, config string, o GoikedOptions) (*Goiked, error) {
+	dir, err := os.MkdirTemp(at.lab.Dir, "goiked-")
+	if err != nil {
+		return nil, err
+	}
+	g := &Goiked{at: at, dir: dir, bin: bin, Config: filepath.Join(dir, "goike.toml"),
+		URI: "unix://" + filepath.Join(dir, "run", "goiked.vici")}
+	if err := os.WriteFile(g.Config, []byte(config), 0o600); err != nil {
+		return nil, err
+	}
+	args := append([]string{bin.Goiked, "--config", g.Config, "--run-dir", filepath.Join(dir, "run"),
+		"--log-level", "debug"}, o.Args...)
+	g.Process, err = at.Start(filepath.Base(dir)+".log", Command{
+		Args: args, Env: append([]string{"GORACE=halt_on_error=1"}, o.Env...), Mounts: o.Mounts, Attr: o.Attr})
+	if err != nil || o.NotReady {
+		return g, err
+	}
+	return g, g.WaitLine(`\bready\b`, 20*time.Second)
+}
+
+// Socket is the path of its VICI socket.
+func (g *Goiked) Socket() string { return strings.TrimPrefix(g.URI, "unix://") }
+
+// Ctl runs goikectl on this daemon. The code is that of goikectl, -1 when it
+// did not end by itself.
+func (g *Goiked) Ctl(args ...string) (out string, code int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	out, err = g.at.Run(ctx, append([]string{g.bin.Goikectl, "--socket", g.Socket()}, args...)...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return out, exit.ExitCode(), err
+	}
+	if err != nil {
+		return out, -1, err
+	}
+	return out, 0, nil
+}
+
+// Up sets up a connection, or CONNECTION/CHILD, and waits for it.
+func (g *Goiked) Up(name string) error {
+	out, _, err := g.Ctl("--timeout", "20s", "up", name)
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, tail(out, 8))
+	}
+	return nil
+}
+
+// Down takes it down and waits for that.
+func (g *Goiked) Down(name string) error {
+	out, _, err := g.Ctl("--timeout", "20s", "down", name)
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, tail(out, 8))
+	}
+	return nil
+}
+
+// Status is what `goikectl --json status` shows.
+func (g *Goiked) Status() (map[string]any, error) {
+	out, _, err := g.Ctl("--json", "status")
+	if err != nil {
+		return nil, err
+	}
+	var v map[string]any
+	if err := json.Unmarshal([]byte(out), &v); err != nil {
+		return nil, fmt.Errorf("goikectl --json status: %w in %q", err, out)
+	}
+	return v, nil
+}
+
+// SAs lists its IKE SAs, by the stock swanctl.
+func (g *Goiked) SAs() ([]SA, error) { return g.at.SAs(g.URI) }
+
+// Reload gives the daemon another configuration.
+func (g *Goiked) Reload(config string) error {
+	if err := os.WriteFile(g.Config, []byte(config), 0o600); err != nil {
+		return err
+	}
+	return g.Signal(syscall.SIGHUP)
+}

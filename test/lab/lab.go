@@ -1,0 +1,85 @@
+//go:build linux
+
+// Package lab builds small networks out of network namespaces and runs IKE
+// daemons in them: goiked and strongSwan. The tests use it, and `make run`.
+//
+// Everything a Lab makes (namespaces, processes, files) is gone after Close.
+// Namespaces are called goike-<pid>-<lab>-<name>, so that runs do not meet, and
+// New removes what runs that were killed have left behind. It needs root.
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// prefix begins the name of every namespace and directory of a lab.
+const prefix = "goike-"
+
+var labs atomic.Uint32
+
+// Lab owns what was made for one network, and takes it away again.
+type Lab struct {
+	// Dir holds sockets, configurations and logs. It is removed by Close.
+	Dir string
+
+	name    string
+	mu      sync.Mutex
+	closers []func() error
+	closed  bool
+}
+
+// ErrNotRoot says that the lab cannot be built by this user.
+var ErrNotRoot = errors.New("the lab needs root: it makes network namespaces")
+
+// New prepares an empty lab.
+func New() (*Lab, error) {
+	if os.Geteuid() != 0 {
+		return nil, ErrNotRoot
+	}
+	if err := removeLeftovers(); err != nil {
+		return nil, fmt.Errorf("removing what an earlier run left: %w", err)
+	}
+	name := fmt.Sprintf("%s%d-%d-", prefix, os.Getpid(), labs.Add(1))
+	dir, err := os.MkdirTemp("", name)
+	if err != nil {
+		return nil, err
+	}
+	l := &Lab{Dir: dir, name: name}
+	l.Defer(func() error { return os.RemoveAll(dir) })
+	return l, nil
+}
+
+// Defer adds f to what Close does, last added first.
+func (l *Lab) Defer(f func() error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closers = append(l.closers, f)
+}
+
+// Close stops all processes and removes all that the lab made. It may be called
+// several times.
+func (l *Lab) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	var errs []error
+	for _, f := range slices.Backward(l.closers) {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
+}
+
+// Mkdir makes a directory of the lab.
+func (l *Lab) Mkdir(name string) (string, error) {
+	dir := filepath.Join(l.Dir, name)
+	return dir, os.MkdirAll(dir, 0o755)
+}
