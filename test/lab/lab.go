@@ -55,24 +55,29 @@ func New() (*Lab, error) {
 	return l, nil
 }
 
-// Defer adds f to what Close does, last added first.
+// Defer adds f to what Close does, last added first. After Close it is done at
+// once, so that nothing is left of what was being made meanwhile.
 func (l *Lab) Defer(f func() error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closers = append(l.closers, f)
+	closed := l.closed
+	if !closed {
+		l.closers = append(l.closers, f)
+	}
+	l.mu.Unlock()
+	if closed {
+		_ = f()
+	}
 }
 
 // Close stops all processes and removes all that the lab made. It may be called
 // several times.
 func (l *Lab) Close() error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return nil
-	}
-	l.closed = true
+	closers := l.closers
+	l.closers, l.closed = nil, true
+	l.mu.Unlock()
 	var errs []error
-	for _, f := range slices.Backward(l.closers) {
+	for _, f := range slices.Backward(closers) {
 		errs = append(errs, f())
 	}
 	return errors.Join(errs...)

@@ -25,24 +25,29 @@ type Network struct {
 // The addresses of the network. The internet is able to translate the
 // addresses of site A (see NAT) into InternetB and InternetB6.
 var (
-	HostA4, HostB4 = addr("10.1.0.10"), addr("10.2.0.10")
-	HostA6, HostB6 = addr("fd01:0:0:1::10"), addr("fd02:0:0:1::10")
-	GatewayA4      = addr("10.1.0.1")
-	GatewayB4      = addr("10.2.0.1")
-	OuterA4        = addr("192.0.2.2")
-	OuterB4        = addr("198.51.100.2")
-	OuterA6        = addr("2001:db8:a::2")
-	OuterB6        = addr("2001:db8:b::2")
-	InternetB      = addr("198.51.100.1")
-	InternetB6     = addr("2001:db8:b::1")
-	NetA4, NetB4   = netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("10.2.0.0/16")
-	NetA6, NetB6   = netip.MustParsePrefix("fd01:0:0:1::/64"), netip.MustParsePrefix("fd02:0:0:1::/64")
+	HostA4     = addr("10.1.0.10")
+	HostB4     = addr("10.2.0.10")
+	HostA6     = addr("fd01:0:0:1::10")
+	HostB6     = addr("fd02:0:0:1::10")
+	GatewayA4  = addr("10.1.0.1")
+	GatewayB4  = addr("10.2.0.1")
+	OuterA4    = addr("192.0.2.2")
+	OuterB4    = addr("198.51.100.2")
+	OuterA6    = addr("2001:db8:a::2")
+	OuterB6    = addr("2001:db8:b::2")
+	InternetB  = addr("198.51.100.1")
+	InternetB6 = addr("2001:db8:b::1")
+	NetA4      = netip.MustParsePrefix("10.1.0.0/16")
+	NetB4      = netip.MustParsePrefix("10.2.0.0/16")
+	NetA6      = netip.MustParsePrefix("fd01:0:0:1::/64")
+	NetB6      = netip.MustParsePrefix("fd02:0:0:1::/64")
 )
 
-// Further addresses of the hosts, in the same networks, for tests with more
-// than one child SA.
+// Further addresses of the hosts in the same networks, for tests with more than
+// one child SA.
 var (
-	HostA4b, HostB4b = addr("10.1.1.10"), addr("10.2.1.10")
+	HostA4b = addr("10.1.1.10")
+	HostB4b = addr("10.2.1.10")
 )
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }

@@ -83,7 +83,7 @@ func TestChecker(t *testing.T) {
 		return v4(layers.IPProtocolUDP, &layers.UDP{SrcPort: 12345, DstPort: layers.UDPPort(port)}, gopacket.Payload(payload))
 	}
 	inner := serialize(t, ip("10.1.0.10", "10.2.0.10", layers.IPProtocolUDP), gopacket.Payload(make([]byte, 40)))
-	clear := serialize(t, ether(layers.EthernetTypeIPv4), ip("10.1.0.10", "198.51.100.2", layers.IPProtocolUDP), gopacket.Payload(inner))
+	plain := serialize(t, ether(layers.EthernetTypeIPv4), ip("10.1.0.10", "198.51.100.2", layers.IPProtocolUDP), gopacket.Payload(inner))
 	echo := &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0)}
 	unreachable := &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeDestinationUnreachable, 4)}
 
@@ -105,7 +105,7 @@ func TestChecker(t *testing.T) {
 		{"nonsense on 4500", udp(4500, 1, 2), KindBad},
 		{"TCP", v4(layers.IPProtocolTCP, gopacket.Payload(esp)), KindBad},
 		{"IP in IP", v4(layers.IPProtocolIPv4, gopacket.Payload(inner)), KindBad},
-		{"inner address", clear, KindBad},
+		{"inner address", plain, KindBad},
 		{"ESP that is not encrypted", v4(layers.IPProtocolESP, gopacket.Payload(append(esp[:8:8], inner...))), KindBad},
 		{"ESP in UDP that is not encrypted", udp(4500, append(esp[:8:8], inner...)...), KindBad},
 		{"not IP", serialize(t, ether(0x88cc), gopacket.Payload(esp)), KindBad},

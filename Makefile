@@ -1,0 +1,78 @@
+# goike. Needs Go, git and make; what else a target needs it installs by
+# apt-get and says so (test/deps), as root.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  = -s -w -X github.com/goike/goike/internal/version.Version=$(VERSION)
+BUILD    = CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)'
+
+DESTDIR   ?=
+PREFIX    ?= /usr/local
+UNITDIR   ?= $(PREFIX)/lib/systemd/system
+CONFDIR   ?= /etc/goike
+
+PEER      ?= goiked
+ONCE      ?=
+TESTFLAGS ?=
+FUZZTIME  ?= 30s
+BENCHTIME ?= 1s
+
+GOLANGCI_VERSION = v2.15.0
+GOLANGCI         = bin/tools/golangci-lint-$(GOLANGCI_VERSION)
+
+.PHONY: help build run test race lint fuzz bench install clean deps
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## static goiked and goikectl in bin/
+	@mkdir -p bin
+	$(BUILD) -o bin/ ./cmd/goiked ./cmd/goikectl
+
+run: build ## two sites and a tunnel in network namespaces; PEER=strongswan, ONCE=1
+	@go run -buildvcs=false ./test/deps net $(if $(filter strongswan,$(PEER)),strongswan)
+	@go build -buildvcs=false -o bin/run ./test/run
+	@exec bin/run -bin bin -peer $(PEER) $(if $(filter-out 0,$(ONCE)),-once)
+
+test: deps ## every test
+	go test -timeout 20m $(TESTFLAGS) ./...
+
+race: deps ## every test under the race detector
+	@go run -buildvcs=false ./test/deps race
+	CGO_ENABLED=1 go test -race -timeout 30m $(TESTFLAGS) ./...
+
+deps:
+	@go run -buildvcs=false ./test/deps net strongswan
+
+lint: $(GOLANGCI) ## gofmt, go vet, golangci-lint (.golangci.yml)
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
+	go vet ./...
+	$(GOLANGCI) run ./...
+
+$(GOLANGCI):
+	@mkdir -p bin/tools
+	GOBIN=$(CURDIR)/bin/tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv bin/tools/golangci-lint $@
+
+fuzz: ## every fuzz target for FUZZTIME each (30s)
+	@git grep -l '^func Fuzz' -- '*_test.go' | while read -r file; do \
+		sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file" | while read -r target; do \
+			echo "== $$(dirname $$file) $$target"; \
+			go test "./$$(dirname $$file)" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) </dev/null || exit 1; \
+		done || exit 1; \
+	done
+
+bench: deps ## benchmarks of the code, then throughput beside strongSwan
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+	go run -buildvcs=false ./test/bench/throughput
+
+install: build ## into $(DESTDIR)$(PREFIX)
+	install -D -m 0755 bin/goiked $(DESTDIR)$(PREFIX)/sbin/goiked
+	install -D -m 0755 bin/goikectl $(DESTDIR)$(PREFIX)/bin/goikectl
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|/usr/sbin/|$(PREFIX)/sbin/|' packaging/systemd/goiked.service > $(DESTDIR)$(UNITDIR)/goiked.service
+	chmod 0644 $(DESTDIR)$(UNITDIR)/goiked.service
+	install -d -m 0755 $(DESTDIR)$(CONFDIR)
+	test -e $(DESTDIR)$(CONFDIR)/goike.toml || install -m 0600 packaging/goike.toml $(DESTDIR)$(CONFDIR)/goike.toml
+
+clean: ## remove what was built
+	rm -rf bin
