@@ -150,7 +150,7 @@ func (c *Capture) Stop() {
 	case <-c.stop:
 	default:
 		close(c.stop)
-		c.handle.Close()
+		_ = c.handle.Close()
 	}
 	c.mu.Unlock()
 	<-c.done

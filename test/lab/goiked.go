@@ -50,7 +50,8 @@ type Goiked struct {
 // GoikedOptions are what else there is to say when a goiked is started.
 type GoikedOptions struct {
 	Env    []string
-	Args   []string
+	Args   []string // after the usual ones
+	Wrap   []string // program and arguments that run goiked
 	Mounts map[string]string
 	Attr   *syscall.SysProcAttr
 	// NotReady: do not wait for the daemon to be ready; it is expected to fail.
@@ -69,8 +70,9 @@ func StartGoiked(at *Namespace, bin Binaries, config string, o GoikedOptions) (*
 	if err := os.WriteFile(g.Config, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	args := append([]string{bin.Goiked, "--config", g.Config, "--run-dir", filepath.Join(dir, "run"),
-		"--log-level", "debug"}, o.Args...)
+	args := append(o.Wrap, bin.Goiked, "--config", g.Config, "--run-dir", filepath.Join(dir, "run"),
+		"--log-level", "debug")
+	args = append(args, o.Args...)
 	g.Process, err = at.Start(filepath.Base(dir)+".log", Command{
 		Args: args, Env: append([]string{"GORACE=halt_on_error=1"}, o.Env...), Mounts: o.Mounts, Attr: o.Attr})
 	if err != nil || o.NotReady {

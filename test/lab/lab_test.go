@@ -148,13 +148,13 @@ func TestPlaintextIsSeen(t *testing.T) {
 
 func TestNATHidesSiteA(t *testing.T) {
 	n := newNetwork(t)
-	if err := n.NAT(true); err != nil {
+	if err := n.NAT(); err != nil {
 		t.Fatal(err)
 	}
 	if from := udpSource(t, n); from != InternetB.String() {
 		t.Errorf("B sees A as %s, want the NAT's %s", from, InternetB)
 	}
-	if err := n.NAT(false); err != nil {
+	if err := n.Open(); err != nil {
 		t.Fatal(err)
 	}
 	if from := udpSource(t, n); from != OuterA4.String() {

@@ -19,7 +19,7 @@ import (
 type Network struct {
 	Lab                          *Lab
 	HostA, A, Internet, B, HostB *Namespace
-	nat                          bool
+	rules                        string // of the internet, nftables
 }
 
 // The addresses of the network. The internet is able to translate the
@@ -78,7 +78,7 @@ func (n *Network) links() error {
 func (n *Network) site(host, router *Namespace, v4, v6 string) error {
 	return errors.Join(
 		host.Address("eth0", v4+".0.10/16", v4+".1.10/16", v6+":0:0:1::10/64"),
-		router.Address("inner", v4+".0.1/16", v6+":0:0:1::1/64"),
+		router.Address("inner", v4+".0.1/16", v4+".1.1/16", v6+":0:0:1::1/64"),
 		host.Default(v4+".0.1", v6+":0:0:1::1"))
 }
 
@@ -94,8 +94,7 @@ func (n *Network) outer() error {
 
 // natRules translate the addresses of site A and let nothing but UDP and ICMP
 // through, as a cheap router does.
-const natRules = `flush ruleset
-table inet nat {
+const natRules = `table inet nat {
 	chain post { type nat hook postrouting priority 100; oifname "toB" masquerade; }
 	chain forward {
 		type filter hook forward priority 0; policy drop;
@@ -103,34 +102,28 @@ table inet nat {
 	}
 }`
 
-// NAT puts a NAT between the sites, that hides site A, or takes it away.
-func (n *Network) NAT(on bool) error {
-	if on == n.nat {
-		return nil
-	}
-	rules := "flush ruleset"
-	if on {
-		rules = natRules
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if _, err := n.Internet.RunCommand(ctx, Command{Args: []string{"nft", "-f", "-"}, Stdin: rules}); err != nil {
-		return fmt.Errorf("NAT: %w", err)
-	}
-	n.nat = on
-	return nil
+// NAT puts a NAT between the sites, that hides site A.
+func (n *Network) NAT() error { return n.filter(natRules) }
+
+// Drop makes the internet lose what matches the nftables expression, and lets
+// all else pass; "" loses everything.
+func (n *Network) Drop(match string) error {
+	return n.filter("table inet lose { chain forward { type filter hook forward priority 0; " + match + " drop; }; }")
 }
 
-// Drop makes the internet lose every packet, or lets them pass again. It ends
-// what NAT has set up.
-func (n *Network) Drop(on bool) error {
-	rules := "flush ruleset"
-	if on {
-		rules += "\ntable inet drop { chain forward { type filter hook forward priority 0; policy drop; }; }"
+// Open lets everything pass again, untranslated.
+func (n *Network) Open() error { return n.filter("") }
+
+func (n *Network) filter(rules string) error {
+	if rules == n.rules {
+		return nil
 	}
-	n.nat = false
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	_, err := n.Internet.RunCommand(ctx, Command{Args: []string{"nft", "-f", "-"}, Stdin: rules})
-	return err
+	_, err := n.Internet.RunCommand(ctx, Command{Args: []string{"nft", "-f", "-"}, Stdin: "flush ruleset\n" + rules})
+	if err != nil {
+		return fmt.Errorf("rules of the internet: %w", err)
+	}
+	n.rules = rules
+	return nil
 }

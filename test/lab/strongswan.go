@@ -23,6 +23,7 @@ const charonPlugins = "random nonce x509 pkcs1 pkcs8 pem openssl aes sha1 sha2 h
 const charonConf = `charon {
 	load = %s
 	install_virtual_ip = no
+	delete_rekeyed_delay = 1
 	port = 500
 	port_nat_t = 4500
 	filelog {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Need skips the test, with the reason, when programs are missing or the user
@@ -48,7 +49,7 @@ func ForTest(t testing.TB) *Lab {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("logs: %s", l.Keep(t.Name()))
+			t.Logf("logs: %s", l.Keep(t.Name(), time.Time{}))
 		}
 		if err := l.Close(); err != nil {
 			t.Error(err)
@@ -61,8 +62,9 @@ var notInName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
 // Keep copies the files of the lab, but no binaries and sockets, below the
 // directory named by GOIKE_ARTEFACTS, or goike-artefacts in the directory for
-// temporary files, and returns where they are.
-func (l *Lab) Keep(name string) string {
+// temporary files, and returns where they are. Files that were not written to
+// since then are left out.
+func (l *Lab) Keep(name string, since time.Time) string {
 	base := os.Getenv("GOIKE_ARTEFACTS")
 	if base == "" {
 		base = filepath.Join(os.TempDir(), "goike-artefacts")
@@ -72,6 +74,9 @@ func (l *Lab) Keep(name string) string {
 	err := filepath.WalkDir(l.Dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || !wanted(path) {
 			return nil // what cannot be read is not kept
+		}
+		if info, err := d.Info(); err != nil || info.ModTime().Before(since) {
+			return nil
 		}
 		b, err := os.ReadFile(path)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/goike/goike/test/lab"
 )
@@ -59,7 +60,7 @@ func run(bins lab.Binaries, peer string, once bool) error {
 		err = errInterrupted
 	}
 	if err != nil && !errors.Is(err, errInterrupted) {
-		fmt.Println("logs:", l.Keep("make-run"))
+		fmt.Println("logs:", l.Keep("make-run", time.Time{}))
 	}
 	say("removing namespaces, processes and files")
 	return errors.Join(err, l.Close())
