@@ -77,7 +77,7 @@ func (o Iperf) args() []string {
 		if size == 0 {
 			size = 1400
 		}
-		args = append(args, "-u", "-l", strconv.Itoa(size), "-b", strconv.FormatInt(o.Rate, 10))
+		args = append(args, "-u", "--pacing-timer", "100", "-l", strconv.Itoa(size), "-b", strconv.FormatInt(o.Rate, 10))
 	}
 	return args
 }
