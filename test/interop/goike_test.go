@@ -103,7 +103,10 @@ func TestNothingLeavesWithoutTunnel(t *testing.T) {
 	if err := w.HostA.PingOnce(lab.HostA4, lab.HostB4); err == nil {
 		t.Fatal("a ping came back without a peer")
 	}
-	gb := b.start(t)
+	gb, err := lab.StartGoiked(b.at, binaries(t), b.config(), lab.GoikedOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := ga.Up("lan"); err != nil {
 		t.Fatal(err)
 	}
@@ -112,10 +115,8 @@ func TestNothingLeavesWithoutTunnel(t *testing.T) {
 	if err := w.HostA.PingOnce(lab.HostA4, lab.HostB4); err == nil {
 		t.Fatal("a ping came back from a peer that is dead")
 	}
-	if s := w.wire.Seen(); s.Bad > 0 {
-		t.Errorf("seen on the wire: %s", s)
-	}
-	_ = ga
+	b.start(t) // finds what it has left, and has the tunnel up again
+	w.carries(t)
 }
 
 // A daemon that ends takes its routes, rules and interfaces away, and its peer
