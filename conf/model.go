@@ -77,7 +77,7 @@ type Retransmit struct {
 // HalfOpenLimits protect a responder from floods of first messages.
 type HalfOpenLimits struct {
 	Cookie     int // half-open IKE SAs from which on cookies are demanded
-	PerAddress int // half-open IKE SAs of one address beyond which its first messages are dropped
+	PerAddress int // half-open IKE SAs of one address from which on cookies are demanded of it
 	Total      int // half-open IKE SAs beyond which all first messages are dropped
 }
 

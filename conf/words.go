@@ -1,0 +1,68 @@
+package conf
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// The words of the enumerations, as configuration files, screens and JSON have them.
+var (
+	uniqueWords   = [...]string{UniqueReplace: "yes", UniqueNo: "no", UniqueNever: "never", UniqueKeep: "keep"}
+	backendWords  = [...]string{BackendAuto: "auto", BackendKernel: "kernel", BackendUserspace: "userspace", BackendNone: "none"}
+	versionWords  = [...]string{VersionAuto: "auto", IKEv1: "ikev1", IKEv2: "ikev2"}
+	behaviorWords = [...]string{Start: "start", OnDemand: "on-demand", ResponderOnly: "responder-only"}
+	dpdWords      = [...]string{DPDRestart: "restart", DPDClear: "clear", DPDHold: "hold", DPDNone: "none"}
+	authWords     = [...]string{AuthPSK: "psk"}
+	modeWords     = [...]string{Tunnel: "tunnel", Transport: "transport"}
+)
+
+func wordOf[T ~uint8](words []string, v T) string {
+	if int(v) < len(words) {
+		return words[v]
+	}
+	return fmt.Sprintf("unknown (%d)", uint8(v))
+}
+
+// String returns the word of the configuration.
+func (u UniqueIDs) String() string { return wordOf(uniqueWords[:], u) }
+
+// String returns the word of the configuration.
+func (b Backend) String() string { return wordOf(backendWords[:], b) }
+
+// String returns the word of the configuration.
+func (v Version) String() string { return wordOf(versionWords[:], v) }
+
+// String returns the word of the configuration.
+func (b Behavior) String() string { return wordOf(behaviorWords[:], b) }
+
+// String returns the word of the configuration.
+func (a DPDAction) String() string { return wordOf(dpdWords[:], a) }
+
+// String returns the word of the configuration.
+func (m AuthMethod) String() string { return wordOf(authWords[:], m) }
+
+// String returns the word of the configuration.
+func (m Mode) String() string { return wordOf(modeWords[:], m) }
+
+// String returns the gateway as the configuration has it: an address, a network,
+// a host name or "any".
+func (g Gateway) String() string {
+	if addr, ok := g.Single(); ok {
+		return addr.String()
+	}
+	switch {
+	case g.Host != "":
+		return g.Host
+	case g.Prefix.IsValid():
+		return g.Prefix.String()
+	}
+	return "any"
+}
+
+// Single returns the address of a gateway that is one address.
+func (g Gateway) Single() (netip.Addr, bool) {
+	return g.Prefix.Addr(), g.Prefix.IsSingleIP()
+}
+
+// Dialable tells whether the gateway names one host, so that it can be called.
+func (g Gateway) Dialable() bool { return g.Host != "" || g.Prefix.IsSingleIP() }
