@@ -52,6 +52,16 @@ type Machine interface {
 	Status() Status
 }
 
+// Birth is what a Machine is given when it is made.
+type Birth struct {
+	SPI    uint64 // ours
+	ID     uint64 // unique ID of the IKE SA
+	Config *conf.Config
+	Seed   uint64 // for jitter, not for secrets
+	// InitialContact: this host has no other IKE SA with the peer (RFC 7296, 2.4).
+	InitialContact bool
+}
+
 // Event is what can happen to a Machine.
 type Event interface{ event() }
 
