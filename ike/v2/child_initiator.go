@@ -1,0 +1,182 @@
+package v2
+
+import (
+	"fmt"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/crypto"
+	"github.com/goike/goike/esp"
+	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/wire"
+)
+
+// childRounds bounds how often a CREATE_CHILD_SA is begun anew for another group.
+const childRounds = 3
+
+// childExchange sets up a child SA by CREATE_CHILD_SA (RFC 7296, 1.3.1). While it
+// waits for the first exchanges of the IKE SA it stands for a child that is wanted.
+type childExchange struct {
+	gather
+	childName string
+	packet    *esp.Selector // that asked for it, nil: none
+	child     *proposal
+	group     uint16 // of its own key exchange, 0: none
+	rounds    int
+	answer    *installation // the peer's, once it is there
+	nr        []byte
+}
+
+func (x *childExchange) name() string { return "CREATE_CHILD_SA" }
+
+func (x *childExchange) start(sa *SA, _ ike.Instant, fx *ike.Effects) {
+	if sa.hasChild(x.childName) {
+		sa.end()
+		return
+	}
+	c, ok := sa.conn.Child(x.childName)
+	if !ok {
+		x.lose(sa, notConfigured(x.childName), fx)
+		return
+	}
+	x.child = newProposal(sa, c, x.packet)
+	x.group = firstGroup(c.Proposals)
+	sa.say(fx, ike.Step, "asking for %s, key exchange %s", c.Name, groupName(x.group))
+	x.compute(sa, x, offerJob{group: x.group}, fx)
+	x.ask(sa, x, x.child.reserve(sa, 0), fx)
+}
+
+// notConfigured is the refusal of a child that nobody knows.
+func notConfigured(name string) *ike.Refusal {
+	return &ike.Refusal{Cause: ike.NoConnection, Err: fmt.Sprintf("phase 2 %q is not configured", name)}
+}
+
+// resume goes on with what was gathered: with the request, or with the secret that
+// its answer leads to.
+func (x *childExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effects) {
+	if r, ok := d.Result.(ike.Reserved); ok {
+		x.child.reserved(r)
+	}
+	if !x.take(d) {
+		return
+	}
+	switch {
+	case x.answer == nil && x.err != nil:
+		x.lose(sa, &ike.Refusal{Cause: ike.Internal, Err: x.err.Error()}, fx)
+	case x.answer == nil:
+		x.send(sa, now, fx)
+	case x.err != nil:
+		x.answer.fail(sa, &ike.Refusal{Cause: ike.BadMessage, Err: x.err.Error()}, fx)
+	default:
+		x.answer.install(sa, now, x.dh, x.nonce, x.nr, fx)
+		clear(x.dh)
+	}
+}
+
+// send sends the request.
+func (x *childExchange) send(sa *SA, now ike.Instant, fx *ike.Effects) {
+	offer := x.child.payloads(x.child.conf.Proposals)
+	ps := append([]wire.Payload{offer[0], &wire.Nonce{Data: x.nonce}}, keOf(x.group, x.pub)...)
+	sa.request(now, wire.CreateChildSA, fx, append(ps, offer[1:]...)...)
+}
+
+// keOf is the KE payload of a key exchange, none for group 0.
+func keOf(group uint16, public []byte) []wire.Payload {
+	if group == 0 {
+		return nil
+	}
+	return []wire.Payload{&wire.KE{Method: group, Data: public}}
+}
+
+// reply implements exchange.
+func (x *childExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effects) {
+	if n := wire.FindNotify(m.payloads, wire.NotifyInvalidKEPayload); n != nil && x.otherGroup(sa, n, fx) {
+		return
+	}
+	x.answer = &installation{proposal: x.child}
+	if why := x.answer.check(sa, m, x.child.conf.Proposals); why != nil {
+		x.answer.fail(sa, why, fx)
+		return
+	}
+	nonce, _ := wire.Find[*wire.Nonce](m.payloads)
+	if nonce == nil {
+		x.answer.fail(sa, &ike.Refusal{Cause: ike.BadMessage, Err: "the peer's answer lacks a nonce"}, fx)
+		return
+	}
+	x.nr = append([]byte(nil), nonce.Data...)
+	if x.answer.suite.KE == (crypto.Alg{}) {
+		x.answer.install(sa, now, nil, x.nonce, x.nr, fx)
+		return
+	}
+	kep, _ := wire.Find[*wire.KE](m.payloads)
+	if kep == nil || kep.Method != x.answer.suite.KE.ID || kep.Method != x.group {
+		x.answer.fail(sa, &ike.Refusal{Cause: ike.BadMessage, Err: "the peer's key exchange is not the one that it chose"}, fx)
+		return
+	}
+	x.compute(sa, x, agreeJob{x.offer, append([]byte(nil), kep.Data...)}, fx)
+}
+
+// otherGroup begins anew with the group that the peer asks for (RFC 7296, 1.3),
+// if that is possible.
+func (x *childExchange) otherGroup(sa *SA, n *wire.Notify, fx *ike.Effects) bool {
+	group, ok := wantedGroup(n)
+	x.rounds++
+	if !ok || group == x.group || x.rounds > childRounds || !offersGroup(x.child.conf.Proposals, group) {
+		return false
+	}
+	sa.say(fx, ike.Step, "peer wants key exchange %s instead of %s", groupName(group), groupName(x.group))
+	x.group = group
+	x.compute(sa, x, offerJob{group: group}, fx)
+	return true
+}
+
+// lose ends the exchange before the peer has said anything about the child.
+func (x *childExchange) lose(sa *SA, why *ike.Refusal, fx *ike.Effects) {
+	if x.child != nil {
+		x.child.release(sa, fx)
+	}
+	sa.end()
+	sa.failed(fx, x.childName, why)
+}
+
+// fail implements exchange.
+func (x *childExchange) fail(sa *SA, _ ike.Instant, why *ike.Refusal, fx *ike.Effects) {
+	if x.answer != nil && x.answer.child != nil {
+		return // it is among the children, and goes with them
+	}
+	if x.child != nil {
+		x.child.release(sa, fx)
+	}
+	if sa.established != ike.Never {
+		// Otherwise the IKE SA itself has failed, which says it all.
+		sa.failed(fx, x.childName, why)
+	}
+}
+
+// hasChild tells whether a child of that name is installed, or being installed.
+func (sa *SA) hasChild(name string) bool {
+	for _, c := range sa.children {
+		if c.Name == name && (c.State == ike.ChildInstalled || c.State == ike.ChildCreated) {
+			return true
+		}
+	}
+	return false
+}
+
+// takeWanted takes the first child that is wanted out of the queue.
+func (sa *SA) takeWanted() *childExchange {
+	for i, x := range sa.queue {
+		if c, ok := x.(*childExchange); ok {
+			sa.queue = append(sa.queue[:i:i], sa.queue[i+1:]...)
+			return c
+		}
+	}
+	return nil
+}
+
+// firstChild is the first configured child, nil if there is none.
+func firstChild(c *conf.Connection) *conf.Child {
+	if len(c.Children) == 0 {
+		return nil
+	}
+	return c.Children[0]
+}

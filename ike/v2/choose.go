@@ -1,0 +1,179 @@
+package v2
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/crypto"
+	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/child"
+	"github.com/goike/goike/ike/ts"
+	"github.com/goike/goike/ike/wire"
+)
+
+// childOffer is what the peer asks for.
+type childOffer struct {
+	proposals     []wire.Proposal
+	local, remote []wire.Selector // TSr and TSi, as they came
+	transport     bool
+	old           *child.SA // that it replaces, nil: none
+	withKE        bool      // by CREATE_CHILD_SA, which may have a key exchange
+}
+
+// readOffer reads a child's part of a request; ok is false when a payload is
+// missing.
+func readOffer(m *message) (o childOffer, ok bool) {
+	offer, _ := wire.Find[*wire.SA](m.payloads)
+	tsi, tsr := wire.FindTS(m.payloads, false), wire.FindTS(m.payloads, true)
+	if offer == nil || tsi == nil || tsr == nil || len(tsi.Selectors) == 0 || len(tsr.Selectors) == 0 {
+		return o, false
+	}
+	o.local, o.remote = tsr.Selectors, tsi.Selectors
+	o.transport = wire.FindNotify(m.payloads, wire.NotifyUseTransportMode) != nil
+	for _, p := range offer.Proposals {
+		if len(p.SPI) == 4 && binary.BigEndian.Uint32(p.SPI) != 0 {
+			o.proposals = append(o.proposals, p)
+		}
+	}
+	return o, true
+}
+
+// childChoice is a configured child that an offer fits.
+type childChoice struct {
+	agreement
+	conf     *conf.Child
+	num      uint8           // of the chosen proposal
+	tsi, tsr []wire.Selector // as they go into the answer
+	score    int
+}
+
+// chooseChild finds the configured child that serves an offer best. Otherwise it
+// returns the notify to refuse with, and why.
+func (sa *SA) chooseChild(o childOffer) (*childChoice, wire.NotifyType, *ike.Refusal) {
+	fits := sa.bySelectors(o)
+	if len(fits) == 0 {
+		local, remote := sa.seen(o)
+		return nil, wire.NotifyTSUnacceptable, noSelectors(local, remote, sa.conn, sa.path)
+	}
+	var why *ike.Refusal
+	for _, c := range fits {
+		miss := sa.suit(c, o)
+		if miss == nil {
+			return c, 0, nil
+		}
+		if why == nil {
+			why = miss
+		}
+	}
+	return nil, wire.NotifyNoProposalChosen, why
+}
+
+// suit agrees on mode and suite.
+func (sa *SA) suit(c *childChoice, o childOffer) *ike.Refusal {
+	c.mode = conf.Tunnel
+	if o.transport && c.conf.Mode == conf.Transport {
+		c.mode = conf.Transport
+	}
+	if c.conf.Mode == conf.Transport && !o.transport {
+		return &ike.Refusal{
+			Cause: ike.NoProposal, Notify: wire.NotifyNoProposalChosen.String(), Offered: "tunnel mode", Configured: "transport mode",
+			Differs: "the peer wants tunnel mode, configured is mode = \"transport\"", Hint: "set the same mode on both sides",
+		}
+	}
+	theirs, index := fromWire(o.proposals, wire.Protocol(c.conf.Protocol))
+	mine := c.conf.Proposals
+	if o.old != nil {
+		mine = append(slices.Clone(mine), withGroups(o.old.Suite.Proposal(), mine))
+	}
+	if !o.withKE {
+		mine, theirs = withoutKE(mine), withoutKE(theirs)
+	}
+	suite, i, miss := crypto.Select(mine, theirs)
+	if miss != nil {
+		return noProposal(miss, 2)
+	}
+	p := o.proposals[index[i]]
+	c.suite, c.num, c.spiOut = suite, p.Num, binary.BigEndian.Uint32(p.SPI)
+	return nil
+}
+
+// withGroups gives a suite that was agreed on the groups that are configured: the
+// first child has no key exchange of its own, its replacement may need one.
+func withGroups(p crypto.Proposal, configured []crypto.Proposal) crypto.Proposal {
+	if len(p.Of(crypto.KE)) > 0 {
+		return p
+	}
+	for _, c := range configured {
+		for _, g := range c.Of(crypto.KE) {
+			if !p.Has(g) {
+				p.Algs = append(p.Algs, g)
+			}
+		}
+	}
+	return p
+}
+
+// seen is what the peer's selectors mean here: in transport mode a NAT has changed
+// the addresses of the packets, not those in the selectors (RFC 7296, 2.23.1).
+func (sa *SA) seen(o childOffer) (local, remote []wire.Selector) {
+	local, remote = o.local, o.remote
+	if o.transport && sa.nat.local {
+		local = translate(local, sa.path.Local.Addr())
+	}
+	if o.transport && sa.nat.remote {
+		remote = translate(remote, sa.path.Remote.Addr())
+	}
+	return local, remote
+}
+
+// bySelectors returns the configured children that have selectors in common with
+// an offer, the best first.
+func (sa *SA) bySelectors(o childOffer) []*childChoice {
+	var out []*childChoice
+	children := sa.conn.Children
+	if o.old != nil {
+		children = []*conf.Child{o.old.Conf}
+	}
+	for _, c := range children {
+		how := o
+		how.transport = o.transport && c.Mode == conf.Transport
+		if fit := sa.narrow(c, how); fit != nil {
+			out = append(out, fit)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *childChoice) int { return b.score - a.score })
+	return out
+}
+
+// narrow narrows an offer to a configured child (RFC 7296, 2.9), nil when nothing
+// is left.
+func (sa *SA) narrow(c *conf.Child, o childOffer) *childChoice {
+	local, remote := sa.seen(o)
+	mine, theirs := ts.FromConf(c.Local, sa.path.Local.Addr()), ts.FromConf(c.Remote, sa.path.Remote.Addr())
+	n := &childChoice{conf: c}
+	n.local, n.remote = ts.Narrow(local, mine), ts.Narrow(remote, theirs)
+	if len(n.local) == 0 || len(n.remote) == 0 {
+		return nil
+	}
+	n.tsr, n.tsi = n.local, n.remote
+	if o.transport && sa.nat.local {
+		n.tsr = translate(n.tsr, o.local[0].Start)
+	}
+	if o.transport && sa.nat.remote {
+		n.tsi = translate(n.tsi, o.remote[0].Start)
+	}
+	// The packet that asked, if there was one, comes first; then it counts that
+	// nothing is cut off, then that the child offers no more than is asked for.
+	n.score = 4*count(ts.Within(local[:1], mine) && ts.Within(remote[:1], theirs)) +
+		2*count(ts.Within(local, mine) && ts.Within(remote, theirs)) +
+		count(ts.Within(mine, local) && ts.Within(theirs, remote))
+	return n
+}
+
+func count(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,279 @@
+// Package v2 is the IKEv2 state machine (RFC 7296): one SA is one IKE SA with
+// its child SAs. It is pure: see package ike for the contract.
+package v2
+
+import (
+	"fmt"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/crypto"
+	"github.com/goike/goike/crypto/id"
+	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/child"
+)
+
+// SA is one IKE SA. It implements ike.Machine.
+type SA struct {
+	ike.Birth
+	conn       *conf.Connection   // nil while the responder does not know
+	candidates []*conf.Connection // responder, until IKE_AUTH
+	initiator  bool               // of this IKE SA
+	state      ike.State
+	closed     bool
+	spiI, spiR uint64
+	path       ike.Path
+	nat        natState
+	fragments  bool // both sides announced fragmentation
+	suite      crypto.Suite
+	keys       keys
+	ivCounter  uint64
+	localID    id.ID
+	remoteID   id.ID
+	boot       *bootstrap // until IKE_AUTH is over
+
+	win     window
+	active  exchange   // the exchange we began, nil: none
+	serving *serving   // the peer's request under way
+	queue   []exchange // what waits for active to end
+	tickets []ticketHolder
+	ticket  ike.Ticket
+
+	children    []*child.SA
+	established ike.Instant
+	expireAt    ike.Instant // of the IKE SA; while half-open, when it is given up
+	lastError   *ike.Refusal
+}
+
+// bootstrap is what only the first two exchanges need.
+type bootstrap struct {
+	firstRequest, firstReply []byte // IKE_SA_INIT messages as sent
+	ni, nr                   []byte
+	childless                bool // the peer takes an IKE SA without a child (RFC 6023)
+	contact                  bool // the peer said INITIAL_CONTACT
+}
+
+// resumer continues when what it asked for is done.
+type resumer interface {
+	resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effects)
+}
+
+type ticketHolder struct {
+	ticket ike.Ticket
+	holder resumer
+}
+
+// exchange is one that this side begins. It is started when no other is under
+// way, gathers what it needs, and sends its request with SA.request.
+type exchange interface {
+	resumer
+	name() string
+	start(sa *SA, now ike.Instant, fx *ike.Effects)
+	// reply handles the authenticated response.
+	reply(sa *SA, now ike.Instant, m *message, fx *ike.Effects)
+	// fail is called when the exchange does not come to its end: the peer does not
+	// answer, or the IKE SA closes. Nothing more is sent for it.
+	fail(sa *SA, now ike.Instant, why *ike.Refusal, fx *ike.Effects)
+}
+
+func dial(b ike.Birth, conn *conf.Connection, path ike.Path) *SA {
+	sa := newSA(b, path)
+	sa.conn, sa.initiator, sa.spiI = conn, true, b.SPI
+	return sa
+}
+
+func respond(b ike.Birth, path ike.Path) *SA {
+	sa := newSA(b, path)
+	sa.spiR = b.SPI
+	return sa
+}
+
+func newSA(p ike.Birth, path ike.Path) *SA {
+	return &SA{
+		Birth: p, path: path, boot: &bootstrap{},
+		established: ike.Never, expireAt: ike.Never,
+	}
+}
+
+// Format keeps the keys out of whatever is printed: fmt does not see that they are
+// secrets behind fields that are not exported.
+func (sa *SA) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "IKE SA #%d", sa.ID) }
+
+// Step implements ike.Machine.
+func (sa *SA) Step(now ike.Instant, ev ike.Event, fx *ike.Effects) {
+	if sa.closed {
+		return
+	}
+	switch ev := ev.(type) {
+	case ike.Datagram:
+		sa.receive(now, ev, fx)
+	case ike.Timeout:
+		sa.timeout(now, fx)
+	case ike.Done:
+		sa.done(now, ev, fx)
+	case ike.Notice:
+		sa.notice(now, ev, fx)
+	case ike.Initiate:
+		sa.initiate(now, ev, fx)
+	case ike.Terminate:
+		sa.terminate(now, ev, fx)
+	case ike.Configured:
+		sa.configured(now, ev, fx)
+	}
+	sa.next(now, fx)
+}
+
+// next starts the exchange that waits longest when none is under way.
+func (sa *SA) next(now ike.Instant, fx *ike.Effects) {
+	for !sa.closed && sa.active == nil && len(sa.queue) > 0 && sa.mayStart() {
+		x := sa.queue[0]
+		sa.queue = sa.queue[1:]
+		sa.active = x
+		x.start(sa, now, fx)
+	}
+	if len(sa.queue) == 0 {
+		sa.queue = nil // and its memory
+	}
+}
+
+// mayStart tells whether this side may begin an exchange now: a responder has to
+// wait until it is authenticated, and nothing begins while the IKE SA is about to
+// be replaced.
+func (sa *SA) mayStart() bool {
+	if sa.serving != nil {
+		if _, rekeying := sa.serving.task.(*rekeyRequest); rekeying {
+			return false
+		}
+	}
+	return sa.initiator && sa.boot != nil || sa.established != ike.Never
+}
+
+// end marks the exchange under way as over.
+func (sa *SA) end() {
+	sa.active = nil
+	sa.win.out = nil
+}
+
+// newTicket gives an action a ticket whose Done goes to holder.
+func (sa *SA) newTicket(holder resumer) ike.Ticket {
+	sa.ticket++
+	sa.tickets = append(sa.tickets, ticketHolder{sa.ticket, holder})
+	return sa.ticket
+}
+
+func (sa *SA) done(now ike.Instant, d ike.Done, fx *ike.Effects) {
+	for i, t := range sa.tickets {
+		if t.ticket == d.Ticket {
+			if sa.tickets = append(sa.tickets[:i], sa.tickets[i+1:]...); len(sa.tickets) == 0 {
+				sa.tickets = nil
+			}
+			t.holder.resume(sa, now, d, fx)
+			return
+		}
+	}
+}
+
+// forget drops what holder still waits for.
+func (sa *SA) forget(holder resumer) {
+	kept := sa.tickets[:0]
+	for _, t := range sa.tickets {
+		if t.holder != holder {
+			kept = append(kept, t)
+		}
+	}
+	clear(sa.tickets[len(kept):])
+	sa.tickets = kept
+}
+
+// Deadline implements ike.Machine.
+func (sa *SA) Deadline() ike.Instant {
+	if sa.closed {
+		return ike.Never
+	}
+	at := sa.expireAt
+	if sa.active == nil && len(sa.queue) > 0 && sa.mayStart() {
+		at = min(at, sa.established) // inherited work waits
+	}
+	if out := sa.win.out; out != nil {
+		at = min(at, out.due)
+	}
+	for _, c := range sa.children {
+		at = min(at, c.ExpireAt)
+	}
+	return at
+}
+
+// timeout does what is due.
+func (sa *SA) timeout(now ike.Instant, fx *ike.Effects) {
+	if now >= sa.expireAt {
+		sa.expire(now, fx)
+		return
+	}
+	if out := sa.win.out; out != nil && now >= out.due {
+		sa.retransmit(now, fx)
+	}
+	for _, c := range sa.children {
+		if now >= c.ExpireAt {
+			sa.retire(c, expiryText(c))
+		}
+	}
+}
+
+// expire ends an IKE SA whose time is over.
+func (sa *SA) expire(now ike.Instant, fx *ike.Effects) {
+	switch sa.state {
+	case ike.Up:
+		sa.finish(now, "its lifetime is over", fx)
+	case ike.Rekeyed:
+		sa.abandon(now, "the peer did not end it after replacing it", fx)
+	case ike.Deleting:
+		sa.close(now, "the peer did not confirm its end", nil, fx)
+	default:
+		sa.close(now, "", &ike.Refusal{Cause: ike.NoAnswer, Hint: "the peer began and did not go on"}, fx)
+	}
+}
+
+// push queues an exchange.
+func (sa *SA) push(x exchange) { sa.queue = append(sa.queue, x) }
+
+// configured takes over what the configuration says now; what was negotiated stays.
+// A peer that is just proving itself to a connection that is gone has to go too:
+// nobody else knows of it yet.
+func (sa *SA) configured(now ike.Instant, ev ike.Configured, fx *ike.Effects) {
+	sa.Config = ev.Config
+	if sa.conn == nil {
+		return
+	}
+	conn := ev.Conn
+	if conn == nil {
+		conn, _ = ev.Config.Connection(sa.conn.Name)
+	}
+	switch {
+	case conn != nil:
+		sa.conn = conn
+	case sa.established == ike.Never:
+		sa.close(now, "", &ike.Refusal{Cause: ike.Terminated, Err: "the connection is no longer configured"}, fx)
+	}
+}
+
+// Status implements ike.Machine.
+func (sa *SA) Status() ike.Status {
+	s := ike.Status{
+		ID: sa.ID, Version: 2, State: sa.state, Initiator: sa.initiator, SPIi: sa.spiI, SPIr: sa.spiR,
+		Path: sa.path, LocalID: sa.localID, RemoteID: sa.remoteID, Suite: sa.suite,
+		NATLocal: sa.nat.local, NATRemote: sa.nat.remote, ForceEncap: sa.nat.forced, Fragments: sa.fragments,
+		Established: sa.established, RekeyAt: ike.Never, ExpireAt: sa.expireAt, LastError: sa.lastError,
+	}
+	if sa.conn != nil {
+		s.Conn = sa.conn.Name
+	}
+	if sa.active != nil {
+		s.Active = append(s.Active, sa.active.name())
+	}
+	for _, x := range sa.queue {
+		s.Queued = append(s.Queued, x.name())
+	}
+	for _, c := range sa.children {
+		s.Children = append(s.Children, c.Status())
+	}
+	return s
+}

@@ -1,0 +1,114 @@
+package v2
+
+import (
+	"crypto/sha256"
+	"math"
+	"time"
+
+	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/wire"
+)
+
+// window keeps the message IDs of both directions (RFC 7296, 2.2, 2.3). Its size
+// is one: a request is answered before the next is taken.
+type window struct {
+	nextSend uint32 // message ID of our next request
+	nextRecv uint32 // message ID of the peer's next request
+	out      *outgoing
+	// The last request of the peer and our reply, for retransmissions (2.1).
+	lastDigest digest
+	lastReply  [][]byte
+	fragments  [2]reassembly // of the request and the response that come in fragments
+}
+
+// outgoing is our request under way.
+type outgoing struct {
+	id       uint32
+	exchange wire.ExchangeType
+	packets  [][]byte
+	tries    int // retransmissions so far
+	due      ike.Instant
+}
+
+// digest recognises a packet that was seen before.
+type digest [sha256.Size]byte
+
+// exhausted tells whether no further request can be numbered; the IKE SA has to
+// end before its message IDs wrap (RFC 7296, 2.2).
+func (w *window) exhausted() bool { return w.nextSend == math.MaxUint32 }
+
+// transmit sends a request and keeps it for retransmission.
+func (sa *SA) transmit(now ike.Instant, x wire.ExchangeType, packets [][]byte, fx *ike.Effects) {
+	out := &outgoing{id: sa.win.nextSend, exchange: x, packets: packets}
+	out.due = now.Add(sa.retransmitAfter(0))
+	sa.win.out = out
+	sa.win.nextSend++
+	sa.send(packets, fx)
+}
+
+func (sa *SA) send(packets [][]byte, fx *ike.Effects) { sendTo(sa.path, packets, fx) }
+
+func sendTo(path ike.Path, packets [][]byte, fx *ike.Effects) {
+	for _, p := range packets {
+		fx.Do(ike.Send{Path: path, Data: p})
+	}
+}
+
+// retransmitAfter is how long to wait after the nth transmission.
+func (sa *SA) retransmitAfter(n int) time.Duration {
+	r := sa.Config.Retransmit
+	return time.Duration(float64(r.Timeout) * math.Pow(r.Base, float64(n)))
+}
+
+// retransmit repeats the request under way, or gives the peer up.
+func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
+	out := sa.win.out
+	if x, ok := sa.active.(*initExchange); ok && x.verdict != nil {
+		sa.close(now, "", x.verdict, fx)
+		return
+	}
+	if out.tries >= sa.Config.Retransmit.Tries {
+		sa.unanswered(now, fx)
+		return
+	}
+	out.tries++
+	out.due = now.Add(sa.retransmitAfter(out.tries))
+	sa.say(fx, ike.Step, "no answer yet, request %d sent again (%d of %d)", out.id, out.tries, sa.Config.Retransmit.Tries)
+	sa.send(out.packets, fx)
+}
+
+// unanswered ends an IKE SA whose peer does not answer.
+func (sa *SA) unanswered(now ike.Instant, fx *ike.Effects) {
+	why := &ike.Refusal{Cause: ike.NoAnswer, Hint: "check that the peer runs and that UDP 500 and 4500 reach it"}
+	sa.close(now, "the peer does not answer", why, fx)
+}
+
+// respond sends the reply to the request being served to where that came from
+// (RFC 7296, 2.11), and keeps it.
+func (sa *SA) respond(packets [][]byte, fx *ike.Effects) {
+	path := sa.serving.path
+	sa.win.nextRecv++
+	sa.win.lastReply = packets
+	sa.serving = nil
+	sendTo(path, packets, fx)
+}
+
+// repeat answers a retransmission of the peer's last request from the cache.
+func (sa *SA) repeat(dg ike.Datagram, fx *ike.Effects) {
+	if sa.win.lastReply == nil || sha256.Sum256(dg.Data) != sa.win.lastDigest {
+		return
+	}
+	sendTo(dg.Path, sa.win.lastReply, fx)
+}
+
+// header is the header of a message of ours.
+func (sa *SA) header(x wire.ExchangeType, id uint32, response bool) wire.Header {
+	h := wire.Header{SPIi: sa.spiI, SPIr: sa.spiR, Major: 2, Exchange: x, MessageID: id}
+	if sa.initiator {
+		h.Flags |= wire.FlagInitiator
+	}
+	if response {
+		h.Flags |= wire.FlagResponse
+	}
+	return h
+}
