@@ -1,0 +1,100 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"time"
+)
+
+// initiate sets up what `ike` and `child` name. Its steps are control-log events.
+func initiate(ctx context.Context, s *session, args *Message) *Message {
+	r := InitiateRequest{Conn: args.Get("ike"), Child: args.Get("child")}
+	log, timeout, err := s.steering(args)
+	if err == nil && r.Conn == "" && r.Child == "" {
+		err = errors.New("nothing to initiate is named: give child, ike, or both")
+	}
+	if err != nil {
+		return failure(err)
+	}
+	r.Timeout = timeout
+	if err := s.server.backend.Initiate(ctx, r, log); err != nil {
+		return failure(err)
+	}
+	return success()
+}
+
+// terminate takes down what `ike`, `child`, `ike-id` or `child-id` name. Its steps
+// are control-log events.
+func terminate(ctx context.Context, s *session, args *Message) *Message {
+	r := TerminateRequest{Conn: args.Get("ike"), Child: args.Get("child"), Force: args.Get("force") == "yes"}
+	log, timeout, err := s.steering(args)
+	ike, errIKE := number(args, "ike-id", 0)
+	child, errChild := number(args, "child-id", 0)
+	r.ConnID, r.ChildID, r.Timeout = uint64(ike), uint64(child), timeout
+	err = errors.Join(err, errIKE, errChild)
+	if err == nil && r.Conn == "" && r.Child == "" && r.ConnID == 0 && r.ChildID == 0 {
+		err = errors.New("nothing to terminate is named: give child, ike, child-id or ike-id")
+	}
+	if err != nil {
+		return failure(err)
+	}
+	n, err := s.server.backend.Terminate(ctx, r, log)
+	m := &Message{}
+	if err == nil {
+		m.Set("success", "yes")
+		setInt(m, "matches", n)
+		setInt(m, "terminated", n)
+		return m
+	}
+	m.Set("success", "no")
+	setInt(m, "matches", n)
+	setInt(m, "terminated", 0)
+	m.Set("errmsg", err.Error())
+	return m
+}
+
+// steering reads what initiate and terminate have in common: where the steps go,
+// and how long to wait.
+func (s *session) steering(args *Message) (log func(LogLine), timeout time.Duration, err error) {
+	ms, err := number(args, "timeout", 0)
+	level, errLevel := number(args, "loglevel", 1)
+	if ms > math.MaxInt64/int64(time.Millisecond) {
+		ms = 0
+	}
+	log = func(l LogLine) {
+		if int64(l.Level) <= level {
+			s.sendEvent("control-log", logMessage(l, false))
+		}
+	}
+	return log, max(time.Duration(ms)*time.Millisecond, -1), errors.Join(err, errLevel)
+}
+
+// logMessage is a line of the log as an event. The events of the log name a
+// thread, those of a command do not.
+func logMessage(l LogLine, thread bool) *Message {
+	m := &Message{}
+	m.Set("group", group(l.Subsystem))
+	setInt(m, "level", l.Level)
+	if thread {
+		m.Set("thread", "0")
+	}
+	setText(m, "ikesa-name", l.Conn)
+	if l.IKE != 0 {
+		setInt(m, "ikesa-uniqueid", l.IKE)
+	}
+	m.Set("msg", l.Text)
+	return m
+}
+
+// group writes a subsystem as strongSwan writes its own.
+func group(subsystem string) string {
+	switch subsystem {
+	case "child":
+		return "CHD"
+	case "":
+		return "DMN"
+	}
+	return strings.ToUpper(subsystem)
+}
