@@ -1,0 +1,284 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/control"
+)
+
+// bringUp begins what an Up asks for.
+func (s *Steward) bringUp(now ike.Instant, in Up) {
+	l, names, err := s.named(in.Conn, in.Child)
+	if err == nil && !dialable(l.conn.Gateway) && s.usable(l) == nil {
+		err = fmt.Errorf("connection %q has no single remote_gateway to connect to", l.conn.Name)
+	}
+	if s.stopping {
+		err = errStopping
+	}
+	if err != nil {
+		s.out.Outcome(in.Waiter, Outcome{Err: err})
+		return
+	}
+	w := upWaiter{id: in.Waiter, left: make(map[string]bool), all: len(names)}
+	l.held, l.try, l.flaps = false, 0, 0
+	for _, name := range names {
+		delete(l.down, name)
+		if !l.isUp(name) {
+			w.left[name] = true
+			l.want[name] = true
+		}
+	}
+	if len(w.left) == 0 {
+		s.out.Outcome(in.Waiter, Outcome{Matched: len(names)})
+		return
+	}
+	l.waiters = append(l.waiters, w)
+	l.notBefore = now
+	s.reconcile(now, l)
+}
+
+func (l *link) isUp(name string) bool {
+	if name == "" {
+		return l.ikes > 0
+	}
+	return l.up[name] > 0
+}
+
+var errStopping = errors.New("goiked is ending")
+
+// named finds a connection and the names of its children that are meant.
+func (s *Steward) named(conn, child string) (*link, []string, error) {
+	if conn == "" {
+		for _, l := range s.links {
+			if _, ok := l.conn.Child(child); ok && child != "" {
+				return l, []string{child}, nil
+			}
+		}
+		return nil, nil, fmt.Errorf("no connection has a child %q", child)
+	}
+	l := s.byName[conn]
+	if l == nil {
+		return nil, nil, fmt.Errorf("no connection %q is configured", conn)
+	}
+	if child == "" {
+		return l, l.names(), nil
+	}
+	if _, ok := l.conn.Child(child); !ok {
+		return nil, nil, fmt.Errorf("connection %q has no child %q", conn, child)
+	}
+	return l, []string{child}, nil
+}
+
+// gratify tells who waits that a child is up.
+func (s *Steward) gratify(l *link, child string) {
+	l.waiters = slices.DeleteFunc(l.waiters, func(w upWaiter) bool {
+		delete(w.left, child)
+		if len(w.left) > 0 {
+			return false
+		}
+		s.out.Outcome(w.id, Outcome{Matched: w.all})
+		return true
+	})
+}
+
+// disappoint tells who waits that it failed.
+func (s *Steward) disappoint(l *link, text string) {
+	for _, w := range l.waiters {
+		s.out.Outcome(w.id, Outcome{Err: errors.New(text)})
+	}
+	l.waiters = nil
+}
+
+// downWaiter waits for SAs to be gone.
+type downWaiter struct {
+	id       uint64
+	ikes     map[uint64]bool
+	children map[uint64]bool
+	matched  int
+}
+
+func newDownWaiter(id uint64) *downWaiter {
+	return &downWaiter{id: id, ikes: make(map[uint64]bool), children: make(map[uint64]bool)}
+}
+
+// takeDown takes down what matches.
+func (s *Steward) takeDown(now ike.Instant, in Down) {
+	w := newDownWaiter(in.Waiter)
+	m := in.Match
+	var found bool
+	switch {
+	case m.ChildID != 0:
+		found = s.downChildren(w, m.Force, func(_ *phase1, c phase2) bool { return c.id == m.ChildID })
+	case m.ConnID != 0:
+		found = s.downPhase1s(w, m.Force, func(sa *phase1) bool { return sa.id == m.ConnID })
+	case m.Child != "":
+		found = s.hold(m.Conn, m.Child)
+		found = s.downChildren(w, m.Force, func(sa *phase1, c phase2) bool {
+			return c.name == m.Child && (m.Conn == "" || sa.link.conn.Name == m.Conn)
+		}) || found
+	case m.Conn != "":
+		found = s.holdAll(m.Conn)
+		found = s.downPhase1s(w, m.Force, func(sa *phase1) bool { return sa.link.conn.Name == m.Conn }) || found
+	}
+	if !found {
+		s.out.Outcome(in.Waiter, Outcome{Err: fmt.Errorf("nothing to take down: no SA matches %s", matchText(m))})
+		return
+	}
+	w.matched = len(w.ikes) + len(w.children)
+	s.downs = append(s.downs, w)
+	s.tellDown()
+	for _, l := range s.links {
+		s.reconcile(now, l)
+	}
+}
+
+func matchText(m control.TerminateRequest) string {
+	switch {
+	case m.ChildID != 0:
+		return fmt.Sprintf("child #%d", m.ChildID)
+	case m.ConnID != 0:
+		return fmt.Sprintf("IKE SA #%d", m.ConnID)
+	case m.Child != "" && m.Conn != "":
+		return fmt.Sprintf("%q", m.Conn+"/"+m.Child)
+	case m.Child != "":
+		return fmt.Sprintf("child %q", m.Child)
+	}
+	return fmt.Sprintf("%q", m.Conn)
+}
+
+// hold stops what is planned for a child; it tells whether anything was.
+func (s *Steward) hold(conn, child string) (found bool) {
+	for _, l := range s.links {
+		if conn != "" && l.conn.Name != conn {
+			continue
+		}
+		if _, ok := l.conn.Child(child); !ok {
+			continue
+		}
+		found = found || l.want[child]
+		l.down[child] = l.conn.Behavior == conf.Start
+		delete(l.want, child)
+	}
+	return found
+}
+
+// holdAll stops what is planned for a connection; it tells whether anything was.
+func (s *Steward) holdAll(conn string) bool {
+	l := s.byName[conn]
+	if l == nil {
+		return false
+	}
+	found := l.due != ike.Never || l.stage == locating
+	l.held = l.conn.Behavior == conf.Start
+	clear(l.want)
+	clear(l.packets)
+	s.schedule.set(l, ike.Never)
+	if l.stage == locating {
+		l.stage, l.ticket = idle, 0
+	}
+	s.disappoint(l, "taken down by command")
+	return found
+}
+
+func (s *Steward) downPhase1s(w *downWaiter, force bool, match func(*phase1) bool) bool {
+	for _, sa := range s.sorted(match) {
+		w.ikes[sa.id] = true
+		if l := sa.link; l.ikes <= 1 && !l.held {
+			l.held = l.conn.Behavior == conf.Start
+			clear(l.want)
+		}
+		s.end(sa, ike.Terminate{Force: force, Why: "taken down by command"})
+	}
+	return len(w.ikes) > 0
+}
+
+func (s *Steward) downChildren(w *downWaiter, force bool, match func(*phase1, phase2) bool) bool {
+	for _, sa := range s.sorted(func(*phase1) bool { return true }) {
+		for _, c := range sa.children {
+			if !match(sa, c) {
+				continue
+			}
+			w.children[c.id] = true
+			if l := sa.link; l.up[c.name] <= 1 && l.conn.Behavior == conf.Start {
+				l.down[c.name] = true
+				delete(l.want, c.name)
+			}
+			s.out.Order(Order{IKE: sa.id, Event: ike.Terminate{ChildID: c.id, Force: force, Why: "taken down by command"}})
+		}
+	}
+	return len(w.children) > 0
+}
+
+// sorted lists the IKE SAs that match by their unique IDs.
+func (s *Steward) sorted(match func(*phase1) bool) []*phase1 {
+	var out []*phase1
+	for _, sa := range s.sas {
+		if match(sa) {
+			out = append(out, sa)
+		}
+	}
+	slices.SortFunc(out, func(a, b *phase1) int { return int(int64(a.id - b.id)) })
+	return out
+}
+
+func (s *Steward) ofLink(l *link) []*phase1 {
+	return s.sorted(func(sa *phase1) bool { return sa.link == l })
+}
+
+// noteGone crosses SAs out that are gone.
+func (s *Steward) noteGone(ikeID uint64, children ...phase2) {
+	for _, w := range s.downs {
+		delete(w.ikes, ikeID)
+		for _, c := range children {
+			delete(w.children, c.id)
+		}
+	}
+}
+
+// tellDown tells those whose SAs are all gone.
+func (s *Steward) tellDown() {
+	s.downs = slices.DeleteFunc(s.downs, func(w *downWaiter) bool {
+		if len(w.ikes)+len(w.children) > 0 {
+			return false
+		}
+		s.out.Outcome(w.id, Outcome{Matched: w.matched})
+		return true
+	})
+}
+
+// leave forgets who no longer waits.
+func (s *Steward) leave(waiter uint64) {
+	s.downs = slices.DeleteFunc(s.downs, func(w *downWaiter) bool { return w.id == waiter })
+	for _, l := range s.links {
+		l.waiters = slices.DeleteFunc(l.waiters, func(w upWaiter) bool { return w.id == waiter })
+	}
+}
+
+// stop takes everything down, and begins nothing any more.
+func (s *Steward) stop(in Stop) {
+	s.stopping = true
+	w := newDownWaiter(in.Waiter)
+	for _, l := range s.links {
+		s.schedule.set(l, ike.Never)
+		s.disappoint(l, errStopping.Error())
+	}
+	for _, sa := range s.sorted(func(*phase1) bool { return true }) {
+		w.ikes[sa.id] = true
+		s.end(sa, ike.Terminate{Force: in.Force, Why: "goiked ends"})
+	}
+	w.matched = len(w.ikes)
+	s.downs = append(s.downs, w)
+	s.tellDown()
+}
+
+// Release removes the policies of the configuration, the last thing before the
+// end.
+func (s *Steward) Release() {
+	for _, l := range s.links {
+		s.untrap(l)
+	}
+}

@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/ike"
+)
+
+var errNoGateway = errors.New("remote_gateway names no single host")
+
+// NewLocator returns what finds the paths to a connection's peer: its addresses in
+// the order in which the resolver prefers them, each with the local address from
+// which a packet with that mark (SO_MARK, 0: none) would leave for it. Addresses
+// without a route are left out.
+func NewLocator(mark uint32) Locator {
+	l := locator{mark}
+	return l.locate
+}
+
+type locator struct{ mark uint32 }
+
+func (l locator) locate(ctx context.Context, c *conf.Connection) ([]ike.Path, error) {
+	remotes, err := resolve(ctx, c.Gateway)
+	if err != nil {
+		return nil, err
+	}
+	remotePort, localPort := c.RemotePort, uint16(ike.Port)
+	if remotePort == 0 {
+		remotePort = ike.Port
+	}
+	if remotePort != ike.Port {
+		localPort = ike.NATTPort
+	}
+	var paths []ike.Path
+	var last error
+	for _, remote := range remotes {
+		to := netip.AddrPortFrom(remote, remotePort)
+		local, err := l.localFor(ctx, c, to)
+		if err != nil {
+			last = err
+			continue
+		}
+		paths = append(paths, ike.Path{Local: netip.AddrPortFrom(local, localPort), Remote: to})
+	}
+	if len(paths) == 0 {
+		return nil, last
+	}
+	return paths, nil
+}
+
+// resolve returns the addresses of a gateway.
+func resolve(ctx context.Context, g conf.Gateway) ([]netip.Addr, error) {
+	if addr, ok := singleAddress(g); ok {
+		return []netip.Addr{addr}, nil
+	}
+	if g.Host == "" {
+		return nil, errNoGateway
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", g.Host)
+	if err != nil {
+		return nil, fmt.Errorf("cannot resolve %s: %w", g.Host, err)
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	return addrs, nil
+}
+
+// localFor is the configured local address, or the one that the routes choose.
+func (l locator) localFor(ctx context.Context, c *conf.Connection, to netip.AddrPort) (netip.Addr, error) {
+	if c.LocalInterface != "" {
+		return interfaceAddress(c.LocalInterface, to.Addr())
+	}
+	if c.LocalAddr.IsValid() {
+		if c.LocalAddr.Is4() != to.Addr().Is4() {
+			return netip.Addr{}, fmt.Errorf("local_address %s and peer %s are of different families", c.LocalAddr, to.Addr())
+		}
+		return c.LocalAddr, nil
+	}
+	// Connecting a UDP socket sends nothing: it asks for the route.
+	d := net.Dialer{Control: l.setMark}
+	conn, err := d.DialContext(ctx, "udp", to.String())
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("no route to %s: %w", to.Addr(), err)
+	}
+	defer func() { _ = conn.Close() }()
+	local, err := netip.ParseAddrPort(conn.LocalAddr().String())
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return local.Addr().Unmap().WithZone(""), nil
+}
+
+func (l locator) setMark(_, _ string, c syscall.RawConn) (err error) {
+	if l.mark == 0 {
+		return nil
+	}
+	set := func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, int(l.mark)) }
+	if e := c.Control(set); e != nil {
+		return e
+	}
+	return err
+}
+
+// interfaceAddress is an address of an interface, of the family of the peer's.
+func interfaceAddress(name string, peer netip.Addr) (netip.Addr, error) {
+	ifc, err := net.InterfaceByName(name)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("local_address %q: %w", name, err)
+	}
+	list, err := ifc.Addrs()
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("local_address %q: %w", name, err)
+	}
+	for _, a := range list {
+		p, err := netip.ParsePrefix(a.String())
+		if err != nil {
+			continue
+		}
+		if addr := p.Addr().Unmap(); addr.Is4() == peer.Is4() && addr.IsGlobalUnicast() {
+			return addr, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("interface %s has no address of the family of %s", name, peer)
+}

@@ -1,0 +1,30 @@
+package engine
+
+import (
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/wire"
+)
+
+// Ref names a machine: it is the IKE SPI that we chose for it.
+type Ref uint64
+
+// Machines makes IKE SAs and the few messages that are sent without one.
+type Machines interface {
+	Dial(b ike.Birth, conn *conf.Connection, path ike.Path) ike.Machine
+	Respond(b ike.Birth, path ike.Path) ike.Machine
+	// CheckFirst tells whether a message is a first one that is worth a machine.
+	CheckFirst(h wire.Header, b []byte) error
+	// RefuseVersion answers a request of a major version that is too high.
+	RefuseVersion(h wire.Header) []byte
+	// InvalidSPI answers a request for an IKE SA that is not there.
+	InvalidSPI(h wire.Header) []byte
+}
+
+// Cookies is the stateless defence against floods of first messages (RFC 7296,
+// 2.6).
+type Cookies interface {
+	// Check tells whether a first message carries a valid cookie; if not, challenge
+	// is the reply that demands one.
+	Check(now ike.Instant, dg ike.Datagram) (ok bool, challenge []byte)
+}

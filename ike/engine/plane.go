@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"context"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/goike/goike/esp"
+)
+
+// DataPlane is what carries the traffic: the kernel, the userspace plane, or
+// nothing. All methods are safe for concurrent use.
+type DataPlane interface {
+	// AllocSPI reserves an SPI for an inbound SA from src to dst. It is released by
+	// a DelSA, or by the plane itself when no AddSA follows.
+	AllocSPI(ctx context.Context, src, dst netip.Addr, p esp.Proto) (uint32, error)
+	// Apply carries out operations in order. Each is idempotent; after an error the
+	// rest has not been tried.
+	Apply(ctx context.Context, ops []esp.Op) error
+	Query(ctx context.Context, id esp.SAID) (esp.Usage, error)
+	// Watch delivers notices until ctx is done. It is called once.
+	Watch(ctx context.Context, sink func(esp.Notice)) error
+	Close() error
+}
+
+// None is the data plane that carries nothing: SPIs are handed out, operations
+// accepted, usage is zero. It serves load tests and gateways that only speak IKE.
+type None struct{ spi atomic.Uint32 }
+
+// firstSPI is the lowest SPI that is not reserved (RFC 4303, 2.1).
+const firstSPI = 0x100
+
+// AllocSPI implements DataPlane. The SPIs count up: nothing listens to them.
+func (n *None) AllocSPI(context.Context, netip.Addr, netip.Addr, esp.Proto) (uint32, error) {
+	for {
+		if spi := n.spi.Add(1); spi >= firstSPI {
+			return spi, nil
+		}
+		n.spi.CompareAndSwap(n.spi.Load(), firstSPI-1)
+	}
+}
+
+// Apply implements DataPlane.
+func (n *None) Apply(context.Context, []esp.Op) error { return nil }
+
+// Query implements DataPlane.
+func (n *None) Query(context.Context, esp.SAID) (esp.Usage, error) {
+	return esp.Usage{LastUse: -1}, nil
+}
+
+// Watch implements DataPlane.
+func (n *None) Watch(ctx context.Context, _ func(esp.Notice)) error {
+	<-ctx.Done()
+	return nil
+}
+
+// Close implements DataPlane.
+func (n *None) Close() error { return nil }

@@ -1,0 +1,238 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/crypto/id"
+	"github.com/goike/goike/esp"
+	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/control"
+)
+
+// StewardOutside is what a Steward acts upon.
+type StewardOutside interface {
+	// Dial begins an IKE SA.
+	Dial(d Dial)
+	// Order gives an event to an IKE SA.
+	Order(o Order)
+	// Trap changes the policies of the configuration.
+	Trap(ops []esp.Op)
+	// Locate looks for the paths to a connection's peer; they come back as Located.
+	Locate(ticket uint64, c *conf.Connection)
+	Report(r ike.Report)
+	// Outcome answers an Up, Down or Stop.
+	Outcome(waiter uint64, o Outcome)
+}
+
+// Outcome is what came of a command. Matched is how many SAs it was about.
+type Outcome struct {
+	Matched int
+	Err     error
+}
+
+// StewardConfig is what a Steward is made from.
+type StewardConfig struct {
+	Seed            uint64 // for jitter
+	FirstID, StepID uint64 // unique IDs of the IKE SAs that it begins
+}
+
+// StewardInput is what a Steward handles.
+type StewardInput interface{ stewardInput() }
+
+// The inputs of a Steward.
+type (
+	// Load brings the configuration.
+	Load struct{ Config *conf.Config }
+	// Heard brings what a machine reports.
+	Heard struct{ Report ike.Report }
+	// Acquired tells that traffic asks for a child.
+	Acquired struct{ Acquire esp.Acquire }
+	// Located brings the paths to a peer, the best first.
+	Located struct {
+		Ticket uint64
+		Paths  []ike.Path
+		Err    error
+	}
+	// Up asks for a connection with all its children, for one child of it, or, when
+	// Conn is empty, for the child of that name in whichever connection has it.
+	Up struct {
+		Waiter      uint64
+		Conn, Child string
+	}
+	// Down asks to take down what matches.
+	Down struct {
+		Waiter uint64
+		Match  control.TerminateRequest
+	}
+	// Stop takes everything down; with Force it does not wait for the peers.
+	Stop struct {
+		Waiter uint64
+		Force  bool
+	}
+	// Leave tells that nobody waits for an outcome any more.
+	Leave struct{ Waiter uint64 }
+)
+
+func (Load) stewardInput()     {}
+func (Heard) stewardInput()    {}
+func (Acquired) stewardInput() {}
+func (Located) stewardInput()  {}
+func (Up) stewardInput()       {}
+func (Down) stewardInput()     {}
+func (Stop) stewardInput()     {}
+func (Leave) stewardInput()    {}
+
+// The request IDs of this daemon are in a range of their own, so that leftovers of
+// a crash can be told from what others have installed: first those of traps, then
+// those of child SAs.
+const (
+	FirstTrapReqID  = 0x4000_0000
+	FirstChildReqID = 0x4100_0000
+)
+
+// Steward decides which connections are set up and when, and keeps IKE SAs with
+// the same identities from piling up. It is pure and not for concurrent use.
+type Steward struct {
+	cfg      StewardConfig
+	out      StewardOutside
+	conf     *conf.Config
+	links    []*link // in the order of the configuration
+	lastLink uint64
+	schedule schedule[*link]
+	byName   map[string]*link
+	policies map[string]trapped
+	sas      map[uint64]*phase1
+	unique   map[identities][]*phase1
+	tickets  map[uint64]*link
+	downs    []*downWaiter
+	jitter   *rand.Rand
+	ticket   uint64
+	nextID   uint64
+	reqID    uint32
+	stopping bool
+}
+
+// trapped is whom a trap policy serves.
+type trapped struct {
+	link  *link
+	child string
+}
+
+// phase1 is an IKE SA that the steward knows: one that it began, or an
+// established one.
+type phase1 struct {
+	id          uint64
+	link        *link
+	up          bool
+	initiator   bool
+	ending      bool // by our own command
+	spiI        uint64
+	established ike.Instant
+	key         identities
+	children    []phase2
+}
+
+type phase2 struct {
+	id   uint64
+	name string
+}
+
+// identities is what is unique when unique_ids says so.
+type identities struct {
+	conn          string
+	local, remote id.ID
+}
+
+// NewSteward returns a steward without connections.
+func NewSteward(cfg StewardConfig, out StewardOutside) *Steward {
+	return &Steward{
+		cfg: cfg, out: out, conf: &conf.Config{},
+		byName: make(map[string]*link), policies: make(map[string]trapped),
+		sas: make(map[uint64]*phase1), unique: make(map[identities][]*phase1), tickets: make(map[uint64]*link),
+		jitter: rand.New(rand.NewPCG(cfg.Seed, cfg.Seed)), //nolint:gosec // no secret
+		nextID: cfg.FirstID, reqID: FirstTrapReqID,
+	}
+}
+
+// Handle handles one input.
+func (s *Steward) Handle(now ike.Instant, in StewardInput) {
+	switch in := in.(type) {
+	case Load:
+		s.load(now, in.Config)
+	case Heard:
+		s.heard(now, in.Report)
+	case Acquired:
+		s.acquired(now, in.Acquire)
+	case Located:
+		s.located(now, in)
+	case Up:
+		s.bringUp(now, in)
+	case Down:
+		s.takeDown(now, in)
+	case Stop:
+		s.stop(in)
+	case Leave:
+		s.leave(in.Waiter)
+	}
+}
+
+// Expire begins the attempts whose time has come.
+func (s *Steward) Expire(now ike.Instant) {
+	for s.schedule.next() <= now {
+		s.reconcile(now, s.schedule[0])
+	}
+}
+
+// Next is when Expire is wanted, or Never.
+func (s *Steward) Next() ike.Instant { return s.schedule.next() }
+
+// Config is the configuration in force.
+func (s *Steward) Config() *conf.Config { return s.conf }
+
+// Conns tells what each connection is about to do, in the order of the
+// configuration.
+func (s *Steward) Conns() []control.ConnState {
+	out := make([]control.ConnState, len(s.links))
+	for i, l := range s.links {
+		out[i] = l.status()
+	}
+	return out
+}
+
+func (s *Steward) newID() uint64 {
+	id := s.nextID
+	s.nextID += s.cfg.StepID
+	return id
+}
+
+func (s *Steward) newTicket() uint64 {
+	s.ticket++
+	return s.ticket
+}
+
+// upTo is a random duration below d.
+func (s *Steward) upTo(d time.Duration) time.Duration {
+	return time.Duration(s.jitter.Int64N(int64(d)))
+}
+
+// say reports a line about a connection.
+func (s *Steward) say(kind ike.ReportKind, l *link, child, text string) {
+	s.out.Report(ike.Report{Kind: kind, Conn: l.conn.Name, Child: child, Text: text})
+}
+
+// singleAddress is the peer's address when the connection names exactly one.
+func singleAddress(g conf.Gateway) (netip.Addr, bool) {
+	if g.Prefix.IsValid() && g.Prefix.IsSingleIP() {
+		return g.Prefix.Addr(), true
+	}
+	return netip.Addr{}, false
+}
+
+// dialable tells whether a connection's peer can be looked for.
+func dialable(g conf.Gateway) bool {
+	_, single := singleAddress(g)
+	return single || g.Host != ""
+}

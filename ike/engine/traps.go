@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"net/netip"
+	"reflect"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/esp"
+	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/child"
+)
+
+// load takes over a configuration. A connection that reads as before is not
+// touched.
+func (s *Steward) load(now ike.Instant, c *conf.Config) {
+	if s.stopping {
+		return
+	}
+	old := s.byName
+	s.conf = c
+	s.byName = make(map[string]*link, len(c.Connections))
+	links := make([]*link, 0, len(c.Connections))
+	for _, conn := range c.Connections {
+		l := old[conn.Name]
+		if l == nil || !reflect.DeepEqual(l.conn, conn) {
+			s.lastLink++
+			l = newLink(conn, s.lastLink)
+		}
+		l.conn = conn
+		s.byName[conn.Name] = l
+		links = append(links, l)
+	}
+	for _, l := range s.links {
+		if s.byName[l.conn.Name] != l {
+			s.discard(l)
+		}
+	}
+	known := make(map[*link]bool, len(s.links))
+	for _, l := range s.links {
+		known[l] = true
+	}
+	s.links = links
+	for _, l := range links {
+		if !known[l] {
+			s.begin(now, l)
+		}
+	}
+}
+
+// discard takes down a connection that is no longer configured as it was.
+func (s *Steward) discard(l *link) {
+	l.gone = true
+	s.schedule.set(l, ike.Never)
+	s.disappoint(l, "the configuration was changed")
+	for _, sa := range s.ofLink(l) {
+		s.end(sa, ike.Terminate{Why: "the configuration was changed"})
+	}
+	s.untrap(l)
+}
+
+// begin does what a connection wants when it is loaded.
+func (s *Steward) begin(now ike.Instant, l *link) {
+	s.trap(l)
+	if l.persistent() {
+		l.wantAll()
+		s.reconcile(now, l)
+	}
+}
+
+// protects tells whether a connection has policies while it is down: so that
+// nothing leaves in the clear, and so that traffic can bring it up.
+func protects(c *conf.Connection) bool {
+	if c.Behavior == conf.ResponderOnly {
+		_, single := singleAddress(c.Gateway)
+		return single
+	}
+	return dialable(c.Gateway)
+}
+
+// dynamic tells whether a child's networks depend on the addresses in use.
+func dynamic(c *conf.Child) bool { return len(c.Local) == 0 || len(c.Remote) == 0 }
+
+// trap installs the policies of a link as far as its addresses are known, and asks
+// for them otherwise.
+func (s *Steward) trap(l *link) {
+	if !protects(l.conn) {
+		return
+	}
+	remote, _ := singleAddress(l.conn.Gateway)
+	locate := false
+	for _, c := range l.conn.Children {
+		if dynamic(c) {
+			locate = true
+			continue
+		}
+		s.trapChild(l, c, l.conn.LocalAddr, remote)
+	}
+	if locate {
+		l.ticket = s.newTicket()
+		s.tickets[l.ticket] = l
+		s.out.Locate(l.ticket, l.conn)
+	}
+}
+
+// trapAt installs the policies that depend on the addresses in use.
+func (s *Steward) trapAt(l *link, paths []ike.Path) {
+	if len(paths) == 0 || !protects(l.conn) {
+		return
+	}
+	for _, c := range l.conn.Children {
+		if dynamic(c) && l.reqIDs[c.Name] == 0 {
+			s.trapChild(l, c, paths[0].Local.Addr(), paths[0].Remote.Addr())
+		}
+	}
+}
+
+func (s *Steward) trapChild(l *link, c *conf.Child, local, remote netip.Addr) {
+	name := l.conn.Name + "/" + c.Name
+	reqID := s.reqID
+	policies, err := child.Trap(c, name, reqID, local, remote)
+	if err != nil {
+		s.say(ike.Warning, l, c.Name, "its networks cannot be protected while it is down: "+err.Error())
+		return
+	}
+	s.reqID++
+	l.reqIDs[c.Name] = reqID
+	s.policies[name] = trapped{link: l, child: c.Name}
+	ops := make([]esp.Op, len(policies))
+	for i, p := range policies {
+		ops[i] = esp.AddPolicy{Policy: p}
+	}
+	l.traps = append(l.traps, policies...)
+	s.out.Trap(ops)
+}
+
+// untrap removes the policies of a link.
+func (s *Steward) untrap(l *link) {
+	for name, t := range s.policies {
+		if t.link == l {
+			delete(s.policies, name)
+		}
+	}
+	if len(l.traps) == 0 {
+		return
+	}
+	ops := make([]esp.Op, len(l.traps))
+	for i, p := range l.traps {
+		ops[i] = esp.DelPolicy{Policy: p}
+	}
+	l.traps = nil
+	s.out.Trap(ops)
+}
+
+// acquired sets up the child that traffic asks for; one negotiation serves however
+// many packets ask.
+func (s *Steward) acquired(now ike.Instant, a esp.Acquire) {
+	t, ok := s.policies[a.Policy]
+	if !ok || s.stopping {
+		return
+	}
+	l := t.link
+	if l.held || l.conn.Behavior == conf.ResponderOnly || l.up[t.child] > 0 || l.want[t.child] {
+		return
+	}
+	if l.try > 0 && now < l.notBefore {
+		return
+	}
+	if l.conn.KeyingTries > 0 && l.try >= l.conn.KeyingTries {
+		l.try = 0
+	}
+	l.want[t.child] = true
+	l.packets[t.child] = a.Packet
+	s.reconcile(now, l)
+}
