@@ -1,0 +1,188 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/esp"
+	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/engine"
+	"github.com/goike/goike/ike/v2"
+)
+
+// How long a host takes for what the engine does in other goroutines.
+const (
+	jobTime   = time.Millisecond
+	planeTime = 200 * time.Microsecond
+	wordTime  = 10 * time.Microsecond // from shard to steward and back
+)
+
+// Host is a daemon: one shard and its steward, on a fake data plane.
+type Host struct {
+	Name    string
+	Addr    netip.Addr
+	Plane   *Plane
+	Shard   *engine.Shard
+	Steward *engine.Steward
+	Reports []ike.Report
+	// Outcomes are the answers to commands, by the number that Up and Down returned.
+	Outcomes map[uint64]engine.Outcome
+
+	world   *World
+	dead    bool
+	rand    *rand.ChaCha8
+	waiters uint64
+	reqID   uint32
+	childID uint64
+}
+
+// Host adds a daemon and gives it its configuration.
+func (w *World) Host(name string, addr netip.Addr, c *conf.Config) *Host {
+	h := &Host{Name: name, Addr: addr, world: w, Outcomes: make(map[uint64]engine.Outcome), reqID: engine.FirstChildReqID - 1}
+	var seed [32]byte
+	for i := range seed {
+		seed[i] = byte(w.rng.Uint32())
+	}
+	h.rand = rand.NewChaCha8(seed)
+	h.Plane = &Plane{sas: make(map[esp.SAID]esp.SA), rng: rand.New(rand.NewPCG(w.rng.Uint64(), 2))} //nolint:gosec // a simulation
+	h.Shard = engine.NewShard(engine.ShardConfig{
+		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Config: c, Rand: h.rand, FirstID: 2, StepID: 2,
+	}, h)
+	h.Steward = engine.NewSteward(engine.StewardConfig{Seed: w.rng.Uint64(), FirstID: 1, StepID: 2}, h)
+	w.hosts[addr] = h
+	w.order = append(w.order, h)
+	h.tell(engine.Load{Config: c})
+	return h
+}
+
+// Die takes the host off the network, without a word to anybody.
+func (h *Host) Die() { h.dead = true }
+
+// Up and Down give commands; the outcome is in Outcomes under the number returned.
+func (h *Host) Up(conn, child string) uint64 {
+	h.waiters++
+	h.tell(engine.Up{Waiter: h.waiters, Conn: conn, Child: child})
+	return h.waiters
+}
+
+// Down takes a connection down.
+func (h *Host) Down(conn string) uint64 {
+	h.waiters++
+	in := engine.Down{Waiter: h.waiters}
+	in.Match.Conn = conn
+	h.tell(in)
+	return h.waiters
+}
+
+// Configure gives the host another configuration.
+func (h *Host) Configure(c *conf.Config) {
+	h.give(engine.Reconfigured{Config: c})
+	h.tell(engine.Load{Config: c})
+}
+
+// give and tell are the ways into the shard and the steward.
+func (h *Host) give(in engine.Input) {
+	if !h.dead {
+		h.Shard.Handle(h.world.now, in)
+	}
+}
+
+func (h *Host) tell(in engine.StewardInput) {
+	h.world.After(wordTime, func() {
+		if !h.dead {
+			h.Steward.Handle(h.world.now, in)
+		}
+	})
+}
+
+func (h *Host) next() ike.Instant {
+	if h.dead {
+		return ike.Never
+	}
+	return min(h.Shard.Next(), h.Steward.Next())
+}
+
+func (h *Host) expire() {
+	if !h.dead {
+		h.Shard.Expire(h.world.now)
+		h.Steward.Expire(h.world.now)
+	}
+}
+
+func (h *Host) receive(dg ike.Datagram) { h.give(engine.Received{Datagram: dg}) }
+
+// Send implements engine.Outside.
+func (h *Host) Send(m ike.Send) { h.world.send(m.Path.Local, m.Path.Remote, m.Data) }
+
+// Compute implements engine.Outside.
+func (h *Host) Compute(ref engine.Ref, c ike.Compute) {
+	h.world.After(jobTime, func() {
+		result, err := c.Job.Run(h.rand)
+		h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: c.Ticket, Result: result, Err: err}})
+	})
+}
+
+// Install implements engine.Outside.
+func (h *Host) Install(ref engine.Ref, i ike.Install) {
+	h.world.After(planeTime, func() {
+		h.Plane.apply(i.Ops)
+		if i.Ticket != 0 {
+			h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: i.Ticket}})
+		}
+	})
+}
+
+// Ask implements engine.Outside.
+func (h *Host) Ask(ref engine.Ref, a ike.Ask) {
+	r, ok := a.Query.(ike.Reserve)
+	if !ok {
+		panic("nobody answers this query")
+	}
+	h.world.After(planeTime, func() {
+		if r.ReqID == 0 {
+			h.reqID++
+			r.ReqID = h.reqID
+		}
+		h.childID++
+		spi := h.Plane.alloc()
+		h.give(engine.Finished{
+			Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: ike.Reserved{SPI: spi, ReqID: r.ReqID, ID: h.childID}},
+			Undo: []esp.Op{esp.DelSA{ID: esp.SAID{Dst: r.Dst, SPI: spi, Proto: r.Proto}}},
+		})
+	})
+}
+
+// Report implements engine.Outside and engine.StewardOutside.
+func (h *Host) Report(r ike.Report) {
+	h.Reports = append(h.Reports, r)
+	h.world.note("%s: %s/%s: %s", h.Name, r.Conn, r.Child, r.Text)
+	if r.Kind != ike.Step && r.Kind != ike.Warning {
+		h.tell(engine.Heard{Report: r})
+	}
+}
+
+// Dial implements engine.StewardOutside.
+func (h *Host) Dial(d engine.Dial) { h.world.After(wordTime, func() { h.give(d) }) }
+
+// Order implements engine.StewardOutside.
+func (h *Host) Order(o engine.Order) { h.world.After(wordTime, func() { h.give(o) }) }
+
+// Trap implements engine.StewardOutside.
+func (h *Host) Trap(ops []esp.Op) { h.world.After(planeTime, func() { h.Plane.apply(ops) }) }
+
+// Locate implements engine.StewardOutside: the peer is where the connection says.
+func (h *Host) Locate(ticket uint64, c *conf.Connection) {
+	path := ike.Path{Local: netip.AddrPortFrom(h.Addr, ike.Port), Remote: netip.AddrPortFrom(c.Gateway.Prefix.Addr(), ike.Port)}
+	h.world.After(planeTime, func() { h.tell(engine.Located{Ticket: ticket, Paths: []ike.Path{path}}) })
+}
+
+// Outcome implements engine.StewardOutside.
+func (h *Host) Outcome(waiter uint64, o engine.Outcome) { h.Outcomes[waiter] = o }
+
+// Acquire tells the steward that a packet asks for a policy's SA, as a data plane
+// does.
+func (h *Host) Acquire(policy string, packet esp.Selector) {
+	h.tell(engine.Acquired{Acquire: esp.Acquire{Policy: policy, Packet: packet}})
+}

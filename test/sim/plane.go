@@ -1,0 +1,113 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/goike/goike/esp"
+)
+
+// Plane is a data plane that only keeps the books.
+type Plane struct {
+	// Offences are operations that a real plane could not have carried out, or that
+	// would have left traffic without protection.
+	Offences []string
+
+	sas      map[esp.SAID]esp.SA
+	added    []esp.SAID // in order, those that are gone left out
+	policies []esp.Policy
+	rng      *rand.Rand
+}
+
+func (p *Plane) alloc() uint32 { return 0x100 + p.rng.Uint32N(1<<31) }
+
+func (p *Plane) apply(ops []esp.Op) {
+	for _, op := range ops {
+		switch op := op.(type) {
+		case esp.AddSA:
+			p.addSA(op.SA)
+		case esp.DelSA:
+			delete(p.sas, op.ID)
+			p.added = slices.DeleteFunc(p.added, func(id esp.SAID) bool { return id == op.ID })
+		case esp.MoveSA:
+			p.move(op)
+		case esp.AddPolicy:
+			p.remove(op.Policy)
+			p.policies = append(p.policies, op.Policy)
+		case esp.DelPolicy:
+			p.remove(op.Policy)
+		}
+	}
+}
+
+func (p *Plane) addSA(sa esp.SA) {
+	if _, there := p.sas[sa.ID]; there {
+		p.offend("SA %v installed twice", sa.ID)
+	}
+	// The machine zeroes its keys when it has handed them on.
+	sa.EncrKey, sa.IntegKey = slices.Clone(sa.EncrKey), slices.Clone(sa.IntegKey)
+	p.sas[sa.ID] = sa
+	p.added = append(p.added, sa.ID)
+}
+
+func (p *Plane) move(op esp.MoveSA) {
+	sa, ok := p.sas[op.ID]
+	if !ok {
+		p.offend("SA %v moved that is not there", op.ID)
+		return
+	}
+	delete(p.sas, op.ID)
+	sa.ID.Dst, sa.Src, sa.Encap = op.Dst, op.Src, op.Encap
+	p.sas[sa.ID] = sa
+	for i, id := range p.added {
+		if id == op.ID {
+			p.added[i] = sa.ID
+		}
+	}
+}
+
+func (p *Plane) remove(x esp.Policy) {
+	p.policies = slices.DeleteFunc(p.policies, func(y esp.Policy) bool {
+		return x.Sel == y.Sel && x.Dir == y.Dir && x.Mark == y.Mark && x.IfID == y.IfID && x.Owner == y.Owner
+	})
+}
+
+func (p *Plane) offend(format string, args ...any) {
+	p.Offences = append(p.Offences, fmt.Sprintf(format, args...))
+}
+
+// SAs are the SAs of one direction, in the order in which they were added.
+func (p *Plane) SAs(dir esp.Direction) []esp.SA {
+	var out []esp.SA
+	for _, id := range p.added {
+		if sa := p.sas[id]; sa.Dir == dir {
+			out = append(out, sa)
+		}
+	}
+	return out
+}
+
+// Policies are the policies in force.
+func (p *Plane) Policies() []esp.Policy { return p.policies }
+
+// Outbound is the SA that serves a packet: the newest of the request ID of the
+// policy in force. found is false when no policy is for it.
+func (p *Plane) Outbound(f esp.Flow) (sa esp.SA, protected, found bool) {
+	var best *esp.Policy
+	for i := range p.policies {
+		q := &p.policies[i]
+		if q.Dir == esp.Out && q.Sel.Matches(f) && (best == nil || q.Priority <= best.Priority) {
+			best = q
+		}
+	}
+	if best == nil {
+		return sa, false, false
+	}
+	for _, x := range p.SAs(esp.Out) {
+		if x.ReqID == best.ReqID {
+			sa, protected = x, true
+		}
+	}
+	return sa, protected, true
+}
