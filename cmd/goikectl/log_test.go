@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/control"
+)
+
+// follow runs log until all of the events were shown, and returns what it printed.
+func follow(t *testing.T, events []control.Event, args ...string) string {
+	t.Helper()
+	f := newFake()
+	path, _ := serve(t, f)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var out watcher
+	done := make(chan int, 1)
+	go func() { done <- newApp(&out, io.Discard).run(ctx, append([]string{"--socket", path, "log"}, args...)) }()
+	// Only when the last of the events is registered does this one get through.
+	probe := report(ike.ChildRekeyed, f.sas[0].Status)
+	probe.Report.Child, probe.Report.ChildID = "lan", 2
+	for !strings.Contains(out.text(), "child-rekey") {
+		f.publish(probe)
+		time.Sleep(time.Millisecond)
+	}
+	f.publish(control.Event{Log: &control.LogLine{Text: "BEGIN"}})
+	for _, ev := range events {
+		f.publish(ev)
+	}
+	f.publish(control.Event{Log: &control.LogLine{Text: "END"}})
+	for !strings.Contains(out.text(), "END") {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if code := <-done; code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	_, shown, _ := strings.Cut(out.text(), "BEGIN")
+	_, shown, _ = strings.Cut(shown, "\n")
+	shown, _, _ = strings.Cut(shown, "END")
+	return shown[:strings.LastIndex(shown, "\n")+1]
+}
+
+func report(kind ike.ReportKind, st ike.Status) control.Event {
+	return control.Event{Report: &ike.Report{Kind: kind, Conn: st.Conn, IKE: st.ID, SA: &st}}
+}
+
+func logEventsOf(f *fake) []control.Event {
+	st := f.sas[0].Status
+	rekeyed := report(ike.IKERekeyed, st)
+	rekeyed.Report.NewID = 9
+	child := report(ike.ChildRekeyed, st)
+	newer := st.Children[0]
+	newer.ID, newer.SPIIn, newer.SPIOut = 5, 0x11, 0x12
+	with := st
+	with.Children = append([]ike.ChildStatus{st.Children[0]}, newer)
+	child.Report.SA, child.Report.Child, child.Report.ChildID, child.Report.NewID = &with, "lan", 2, 5
+	return []control.Event{
+		{Log: &control.LogLine{Level: 1, Subsystem: "ike", Conn: "site", IKE: 1, Text: "phase 1 \x1b[31mestablished"}},
+		{Log: &control.LogLine{Level: 2, Subsystem: "child", Text: "detail"}},
+		{Log: &control.LogLine{Level: 0, Subsystem: "child", Text: "site/lan: failed"}},
+		report(ike.IKEUp, st), report(ike.ChildUp, st), rekeyed, child, report(ike.ChildDown, st), report(ike.IKEDown, st),
+		{Lost: 3},
+	}
+}
+
+func TestLog(t *testing.T) {
+	events := logEventsOf(newFake())
+	golden(t, "log.txt", follow(t, events))
+	golden(t, "log-0.txt", follow(t, events, "--level", "0"))
+	golden(t, "log-2.txt", follow(t, events, "--level", "2"))
+	golden(t, "log.json", follow(t, events, "--json"))
+}
