@@ -1,0 +1,84 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/conf/toml"
+	"github.com/goike/goike/internal/systemd"
+)
+
+// load reads and validates a configuration. The warnings are lines with positions.
+func load(file string) (*conf.Config, []string, error) {
+	c, ws, err := toml.Load(file)
+	warnings := make([]string, len(ws))
+	for i, w := range ws {
+		warnings[i] = w.String()
+	}
+	return c, warnings, err
+}
+
+// loadOrNone is load, where "none" is a configuration without connections.
+func loadOrNone(file string) (*conf.Config, []string, error) {
+	if file == noConfig {
+		return conf.Default(), nil, nil
+	}
+	return load(file)
+}
+
+// reload reads the configuration again. A file with errors changes nothing.
+func (d *daemon) reload() {
+	if d.opts.config == noConfig {
+		d.log.Info("nothing to reload: started with --config none")
+		return
+	}
+	d.notify(systemd.Reloading)
+	defer d.notify(systemd.Ready)
+	c, warnings, err := load(d.opts.config)
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			d.log.Error(strings.TrimSpace(line))
+		}
+		d.log.Error("the configuration was not changed: mend these errors and reload")
+		return
+	}
+	levels, err := logLevels(d.opts, c)
+	if err != nil {
+		d.log.Error(fmt.Sprintf("the configuration was not changed: %v", err))
+		return
+	}
+	for _, text := range warnings {
+		d.log.Warn(text)
+	}
+	d.levels.Set(levels, c.Log.JSON)
+	for _, key := range needRestart(d.conf, c) {
+		d.log.Warn(key + " was changed: that takes effect when goiked is started again")
+	}
+	plan := conf.Diff(d.conf, c)
+	d.conf = c
+	d.engine.Configure(c)
+	for _, change := range plan {
+		if change.Verdict != conf.Unchanged {
+			d.log.Info("reload: " + change.String())
+		}
+	}
+	d.log.Info("configuration reloaded", "connections", len(c.Connections))
+}
+
+// needRestart names the changed keys that only a start takes over.
+func needRestart(old, c *conf.Config) []string {
+	var keys []string
+	if old.Dataplane != c.Dataplane {
+		keys = append(keys, "dataplane.backend")
+	}
+	if old.Network != c.Network {
+		keys = append(keys, "[network]")
+	}
+	if old.Control != c.Control {
+		keys = append(keys, "control.socket")
+	}
+	return keys
+}
