@@ -61,9 +61,10 @@ fuzz: ## every fuzz target for FUZZTIME each (30s)
 		done || exit 1; \
 	done
 
-bench: deps ## benchmarks of the code, then throughput beside strongSwan
+bench: deps ## benchmarks of the code, then throughput and load beside strongSwan
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 	go run -buildvcs=false ./test/bench/throughput
+	go run -buildvcs=false ./test/bench/load
 
 install: build ## into $(DESTDIR)$(PREFIX)
 	install -D -m 0755 bin/goiked $(DESTDIR)$(PREFIX)/sbin/goiked
