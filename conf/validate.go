@@ -33,7 +33,7 @@ type Finding struct {
 
 // Limits of what is accepted, so that no setting overflows what uses it.
 const (
-	MaxNetworks          = 64 // of a list: what a peer may narrow to at once
+	MaxNetworks          = 250 // of a list: a TS payload holds 255, and one is for the packet that asks
 	MinRetransmitTimeout = 10 * time.Millisecond
 	MaxRetransmitTries   = 100
 	AllowedWindow        = "32 to 4096, or 0 for no replay protection"

@@ -81,7 +81,7 @@ func TestValidate(t *testing.T) {
 		{child(func(c *Child) { c.Protocol = crypto.IKE }), "0/1 protocol 0: protocol is IKE; allowed: ESP or AH"},
 		{child(func(c *Child) { c.Local = nil }), `0/1 local_network 0: phase2 "dmz" has no local_network`},
 		{child(func(c *Child) { c.Remote = nil }), `0/1 remote_network 0: phase2 "dmz" has no remote_network`},
-		{child(func(c *Child) { c.Remote = make([]Selector, 65) }), "0/1 remote_network 0: remote_network has 65 networks; allowed: 64 at most"},
+		{child(func(c *Child) { c.Remote = make([]Selector, 251) }), "0/1 remote_network 0: remote_network has 251 networks; allowed: 250 at most"},
 		{child(func(c *Child) { c.Remote[0] = sel("fd00::", "fd00::1", 0, 0, 65535) }), "0/1 remote_network 0: no network of local_network has one of the same"},
 		{child(func(c *Child) { c.Local[0].Proto, c.Remote[0].Proto = 6, 17 }), "0/1 remote_network 0: no network of local_network has one of the same"},
 		{child(func(c *Child) { c.Local = append(c.Local, sel("fd00::", "fd00::1", 0, 0, 65535)) }), "warning 0/1 local_network 1: local_network fd00::/127 is of no use"},
