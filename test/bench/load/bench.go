@@ -55,12 +55,13 @@ const charonConfig = `connections { many {
 secrets { ike { secret = "` + secret + `" } }
 `
 
-// charonSettings let charon take so many at once from one address, and keep it from
-// logging and from installing routes.
+// charonSettings let charon take so many at once from one address without cookies,
+// and keep it from logging and from installing routes.
 const charonSettings = `
+	block_threshold = 200000
+	cookie_threshold = 100000
+	cookie_threshold_ip = 100000
 	install_routes = no
-	block_threshold = 0
-	cookie_threshold = 0
 	filelog { log { default = 0 } }
 `
 
