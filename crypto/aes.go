@@ -16,10 +16,10 @@ const (
 
 // AES as a message authentication code.
 const (
-	IntegAESXCBC uint16 = 5
-	IntegAESCMAC uint16 = 8
-	PRFAESXCBC   uint16 = 4
-	PRFAESCMAC   uint16 = 8
+	IntegAESXCBC  uint16 = 5
+	IntegAESCMAC  uint16 = 8
+	PRFAES128XCBC uint16 = 4
+	PRFAES128CMAC uint16 = 8
 )
 
 const weakICV = "its integrity check value has 64 bits"
@@ -48,8 +48,8 @@ var aesRows = []row{
 }
 
 var aesMACRows = []row{
-	{typ: Integ, id: IntegAESXCBC, name: "AES_XCBC_96", word: "aesxcbc", key: 16, impliesP: PRFAESXCBC, protos: forAll},
-	{typ: Integ, id: IntegAESCMAC, name: "AES_CMAC_96", word: "aescmac", key: 16, impliesP: PRFAESCMAC, protos: forAll},
-	{typ: PRF, id: PRFAESXCBC, name: "PRF_AES128_XCBC", word: "prfaesxcbc", key: 16, protos: forIKE},
-	{typ: PRF, id: PRFAESCMAC, name: "PRF_AES128_CMAC", word: "prfaescmac", key: 16, protos: forIKE},
+	{typ: Integ, id: IntegAESXCBC, name: "AES_XCBC_96", word: "aesxcbc", key: 16, impliesP: PRFAES128XCBC, protos: forAll},
+	{typ: Integ, id: IntegAESCMAC, name: "AES_CMAC_96", word: "aescmac", key: 16, impliesP: PRFAES128CMAC, protos: forAll},
+	{typ: PRF, id: PRFAES128XCBC, name: "PRF_AES128_XCBC", word: "prfaesxcbc", key: 16, protos: forIKE},
+	{typ: PRF, id: PRFAES128CMAC, name: "PRF_AES128_CMAC", word: "prfaescmac", key: 16, protos: forIKE},
 }

@@ -132,3 +132,25 @@ func ImpliedPRF(integ Alg) (Alg, bool) {
 func withBits(word string, bits uint16) string {
 	return strings.Replace(word, "#", strconv.Itoa(int(bits)), 1)
 }
+
+// Algorithms lists the registry's transforms of one type, every key length by
+// itself. NONE, which is no algorithm, is left out.
+func Algorithms(t Type) []Alg {
+	var as []Alg
+	for _, f := range families {
+		for i := range f {
+			r := &f[i]
+			a := Alg{Type: r.typ, ID: r.id}
+			if r.typ != t || isNone(a) {
+				continue
+			}
+			if r.bits == nil {
+				as = append(as, a)
+			}
+			for _, b := range r.bits {
+				as = append(as, Alg{Type: r.typ, ID: r.id, KeyBits: b})
+			}
+		}
+	}
+	return as
+}

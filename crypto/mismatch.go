@@ -2,6 +2,7 @@ package crypto
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +13,7 @@ type Mismatch struct {
 	// NearestOffered and NearestConfigured index the pair of proposals that differs
 	// in the fewest transform types; -1 if one side has none for the protocol.
 	NearestOffered, NearestConfigured int
-	Differs                           []Difference
+	Differences                       []Difference
 }
 
 // Difference is a transform type in which the nearest proposals have nothing in
@@ -25,7 +26,8 @@ type Difference struct {
 // What is printed of an offer is bounded: it comes from strangers.
 const (
 	maxListedProposals = 4
-	maxListedAlgs      = 12
+	maxListedAlgs      = 12   // of one transform type
+	maxListed          = 1024 // octets
 )
 
 // diagnose finds the nearest pair of proposals.
@@ -37,51 +39,48 @@ func diagnose(mine, theirs []Proposal) *Mismatch {
 				continue
 			}
 			d := differences(m, t)
-			if miss.NearestOffered < 0 || len(d) < len(miss.Differs) {
-				miss.NearestConfigured, miss.NearestOffered, miss.Differs = i, j, d
+			if miss.NearestOffered < 0 || len(d) < len(miss.Differences) {
+				miss.NearestConfigured, miss.NearestOffered, miss.Differences = i, j, d
 			}
 		}
 	}
 	return miss
 }
 
-// differences lists the transform types that keep two proposals apart.
+// differences lists the transform types that keep two proposals apart: the known
+// ones in the order of words, then those that only strangers use.
 func differences(mine, theirs Proposal) []Difference {
 	var ds []Difference
-	for _, t := range typesOf(mine, theirs) {
-		if t == Integ && integFollows(mine, theirs) {
-			continue
+	m, o := byType(mine), byType(theirs)
+	compare := func(t Type) {
+		_, ok := pick(m[t], o[t])
+		if !knownType(t) {
+			ok = len(o[t]) == 0 || slices.ContainsFunc(o[t], func(a Alg) bool { return a.ID == 0 })
 		}
-		_, ok := pickType(mine, theirs, t)
-		if ok && t >= Encr && t <= ESN || t > ESN && optional0(theirs.Of(t)) {
-			continue
+		if !ok {
+			ds = append(ds, Difference{Type: t, Offered: o[t], Configured: m[t]})
 		}
-		ds = append(ds, Difference{Type: t, Offered: theirs.Of(t), Configured: mine.Of(t)})
+	}
+	for _, t := range wordOrder {
+		if t != Integ || !integFollows(mine, theirs) {
+			compare(t)
+		}
+	}
+	for t := range o {
+		if !knownType(Type(t)) {
+			compare(Type(t))
+		}
 	}
 	return ds
 }
 
-// typesOf lists the transform types of either proposal: the known ones in the
-// order of words, then those that only strangers use.
-func typesOf(mine, theirs Proposal) []Type {
-	types := append([]Type(nil), wordOrder[:]...)
-	var seen [256]bool
-	for _, a := range append(append([]Alg(nil), mine.Algs...), theirs.Algs...) {
-		if (a.Type < Encr || a.Type > ESN) && !seen[a.Type] {
-			seen[a.Type] = true
-			types = append(types, a.Type)
-		}
+// byType sorts the alternatives of all transform types in one pass.
+func byType(p Proposal) *[256][]Alg {
+	var as [256][]Alg
+	for _, a := range p.Algs {
+		as[a.Type] = append(as[a.Type], a)
 	}
-	return types
-}
-
-func optional0(as []Alg) bool {
-	for _, a := range as {
-		if a.ID == 0 {
-			return true
-		}
-	}
-	return len(as) == 0
+	return &as
 }
 
 // integFollows says whether a difference in integrity is only the consequence of
@@ -95,25 +94,61 @@ func onlyCombined(p Proposal) bool {
 	return len(encr) > 0 && countCombined(encr) == len(encr)
 }
 
+// OfferedWords lists the peer's proposals, ConfiguredWords ours, in the words of
+// ParseProposal and in at most some 1000 octets.
+func (m *Mismatch) OfferedWords() string { return listProposals(m.Offered) }
+
+// ConfiguredWords lists our proposals; see OfferedWords.
+func (m *Mismatch) ConfiguredWords() string { return listProposals(m.Configured) }
+
+// NearestWords is the one of our proposals that comes nearest; "" if there is none.
+func (m *Mismatch) NearestWords() string {
+	if m.NearestConfigured < 0 || m.NearestConfigured >= len(m.Configured) {
+		return ""
+	}
+	return listProposals(m.Configured[m.NearestConfigured : m.NearestConfigured+1])
+}
+
+// Differs says in what the nearest proposals differ, the peer's side first:
+// "encryption (aes128 / aes256)", several joined by "and".
+func (m *Mismatch) Differs() string {
+	switch {
+	case len(m.Offered) == 0:
+		return "the peer offers nothing"
+	case len(m.Configured) == 0:
+		return "nothing is configured"
+	case m.NearestOffered < 0:
+		return fmt.Sprintf("protocol (%s / %s)", m.Offered[0].Proto, m.Configured[0].Proto)
+	case len(m.Differences) == 0:
+		return "no usable combination of encryption and integrity"
+	}
+	parts := make([]string, 0, len(m.Differences))
+	for _, d := range m.Differences[:min(len(m.Differences), maxListedAlgs)] {
+		parts = append(parts, fmt.Sprintf("%s (%s / %s)", d.Type, listAlgs(d.Offered), listAlgs(d.Configured)))
+	}
+	return clip(joinAnd(parts))
+}
+
 // String says it in one line of bounded length: "peer offers
 // aes128-sha1-modp1024; configured aes256-sha256-modp2048; nearest differs in
 // encryption (aes128 / aes256) and ...". The peer's side stands first.
 func (m *Mismatch) String() string {
-	s := "peer offers " + listProposals(m.Offered) + "; configured " + listProposals(m.Configured)
+	s := "peer offers " + m.OfferedWords() + "; configured " + m.ConfiguredWords()
 	if m.NearestOffered < 0 {
 		return s
 	}
-	if len(m.Differs) == 0 {
-		return s + "; nearest has no usable combination of encryption and integrity"
+	if len(m.Differences) == 0 {
+		return s + "; nearest has " + m.Differs()
 	}
-	parts := make([]string, 0, len(m.Differs))
-	for i, d := range m.Differs {
-		if i == maxListedAlgs {
-			break
-		}
-		parts = append(parts, fmt.Sprintf("%s (%s / %s)", d.Type, listAlgs(d.Offered), listAlgs(d.Configured)))
+	return s + "; nearest differs in " + m.Differs()
+}
+
+// clip bounds what is printed; it is ASCII.
+func clip(s string) string {
+	if len(s) > maxListed {
+		return s[:maxListed] + "..."
 	}
-	return s + "; nearest differs in " + joinAnd(parts)
+	return s
 }
 
 func listProposals(ps []Proposal) string {
@@ -128,7 +163,7 @@ func listProposals(ps []Proposal) string {
 		}
 		words = append(words, shorten(p))
 	}
-	return strings.Join(words, ", ")
+	return clip(strings.Join(words, ", "))
 }
 
 // shorten writes a proposal with at most maxListedAlgs words a type.

@@ -9,7 +9,9 @@ import (
 const redacted = "[redacted]"
 
 // Secret is key material or a passphrase. Whatever prints, marshals or logs it
-// shows "[redacted]"; the octets are reached only by converting to []byte.
+// shows "[redacted]"; the octets are reached only by converting to []byte. One
+// way remains: package fmt calls no methods of unexported fields, so a struct that
+// holds secrets in such fields has a Format method of its own.
 type Secret []byte
 
 // Format prints "[redacted]" for every verb, %x and %#v included.

@@ -41,12 +41,12 @@ func match(mine, theirs Proposal) (Suite, bool) {
 		return s, false
 	}
 	ok := true
-	pick := func(t Type) Alg {
+	choose := func(t Type) Alg {
 		a, found := pickType(mine, theirs, t)
 		ok = ok && found
 		return a
 	}
-	s.PRF, s.KE, s.ESN = pick(PRF), pick(KE), pick(ESN)
+	s.PRF, s.KE, s.ESN = choose(PRF), choose(KE), choose(ESN)
 	if !ok {
 		return s, false
 	}
@@ -78,18 +78,20 @@ func matchCipher(s Suite, mine, theirs Proposal) (Suite, bool) {
 
 // pickType agrees on one transform type. The zero Alg with true means that the
 // type is not used.
-func pickType(mine, theirs Proposal, t Type) (Alg, bool) {
-	m, o := mine.Of(t), theirs.Of(t)
+func pickType(mine, theirs Proposal, t Type) (Alg, bool) { return pick(mine.Of(t), theirs.Of(t)) }
+
+// pick agrees on one of the alternatives of a transform type.
+func pick(mine, theirs []Alg) (Alg, bool) {
 	switch {
-	case len(m) == 0 && len(o) == 0:
+	case len(mine) == 0 && len(theirs) == 0:
 		return Alg{}, true
-	case len(m) == 0:
-		return Alg{}, optional(o)
-	case len(o) == 0:
-		return Alg{}, optional(m)
+	case len(mine) == 0:
+		return Alg{}, optional(theirs)
+	case len(theirs) == 0:
+		return Alg{}, optional(mine)
 	}
-	for _, a := range m {
-		if slices.Contains(o, a) {
+	for _, a := range mine {
+		if slices.Contains(theirs, a) {
 			if isNone(a) {
 				return Alg{}, true
 			}
@@ -108,14 +110,16 @@ func isNone(a Alg) bool { return a.ID == 0 && (a.Type == KE || a.Type == Integ) 
 // onlyKnownTypes refuses proposals with transform types that are not understood
 // (RFC 7296, 3.3.6), unless NONE is among their alternatives (RFC 9370, 2.2.2).
 func onlyKnownTypes(p Proposal) bool {
+	var none [256]bool
 	for _, a := range p.Algs {
-		if a.Type >= Encr && a.Type <= ESN || a.ID == 0 {
-			continue
-		}
-		none := func(b Alg) bool { return b.Type == a.Type && b.ID == 0 }
-		if !slices.ContainsFunc(p.Algs, none) {
+		none[a.Type] = none[a.Type] || a.ID == 0
+	}
+	for _, a := range p.Algs {
+		if !knownType(a.Type) && !none[a.Type] {
 			return false
 		}
 	}
 	return true
 }
+
+func knownType(t Type) bool { return t >= Encr && t <= ESN }

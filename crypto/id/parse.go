@@ -134,7 +134,7 @@ func parseAs(k Kind, value string) (ID, error) {
 	case DN:
 		return parseDNText(value)
 	case GN:
-		return ID{}, errors.New("a general name is written in hexadecimal: asn1gn:#...")
+		return ID{}, errors.New("a general name is written in hexadecimal behind asn1gn:#")
 	}
 	return FromWire(uint8(k), []byte(value))
 }

@@ -54,7 +54,7 @@ func (d *dh) Offer(rand io.Reader) (Offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dhOffer{d: d, private: private, public: public}, nil
+	return &dhOffer{d: d, public: public, key: &private}, nil
 }
 
 func (d *dh) Answer(rand io.Reader, offer []byte) (answer, secret []byte, err error) {
@@ -72,10 +72,12 @@ func (d *dh) Answer(rand io.Reader, offer []byte) (answer, secret []byte, err er
 	return public, secret, nil
 }
 
+// dhOffer holds the private key by a pointer: where fmt cannot call Format, since
+// the offer stands in an unexported field, it prints the address.
 type dhOffer struct {
-	d       *dh
-	private crypto.Secret
-	public  []byte
+	d      *dh
+	public []byte
+	key    *crypto.Secret
 }
 
 func (o *dhOffer) Public() []byte { return o.public }
@@ -84,7 +86,7 @@ func (o *dhOffer) Finish(answer []byte) ([]byte, error) {
 	if len(answer) != o.d.publicLen {
 		return nil, ErrPublic
 	}
-	return o.d.agree(o.private, answer)
+	return o.d.agree(*o.key, answer)
 }
 
 // Format keeps the private key out of whatever is printed.

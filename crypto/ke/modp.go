@@ -18,8 +18,9 @@ type modp struct {
 	orderText []byte          // the same as octets
 }
 
-// exponentLen is the length of private keys in the groups with safe primes. 512
-// bits are twice the strength of the largest of them (RFC 7919, 5.2; RFC 3526, 8).
+// exponentLen is the length in octets of private keys in the groups with safe
+// primes: more than twice the strength of the largest, 190 bits by the first
+// estimate of RFC 3526, 8 and 192 by RFC 7919, A.5, which asks for 400 bits there.
 const exponentLen = 64
 
 var modpMethods = []Method{

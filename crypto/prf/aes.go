@@ -15,8 +15,8 @@ type aesPRF struct {
 }
 
 var aesPRFs = []PRF{
-	aesPRF{crypto.PRFAESXCBC, aesmac.NewXCBC, fitXCBC},
-	aesPRF{crypto.PRFAESCMAC, aesmac.NewCMAC, fitCMAC},
+	aesPRF{crypto.PRFAES128XCBC, aesmac.NewXCBC, fitXCBC},
+	aesPRF{crypto.PRFAES128CMAC, aesmac.NewCMAC, fitCMAC},
 }
 
 func (a aesPRF) ID() uint16   { return a.id }
