@@ -4,13 +4,16 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/internal/udp"
@@ -57,7 +60,34 @@ func newHosts(t testing.TB) (daemon, peer *lab.Namespace) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	settle(t, daemon, "2001:db8::1", "2001:db8::3")
+	settle(t, peer, "2001:db8::2")
 	return daemon, peer
+}
+
+// settle waits until packets reach IPv6 addresses: the kernel makes their routes in
+// its own time.
+func settle(t testing.TB, ns *lab.Namespace, addrs ...string) {
+	t.Helper()
+	err := ns.Do(func() error {
+		for _, a := range addrs {
+			want := &netlink.Route{Table: unix.RT_TABLE_LOCAL, Dst: &net.IPNet{IP: net.ParseIP(a), Mask: net.CIDRMask(128, 128)}}
+			for {
+				found, err := netlink.RouteListFiltered(netlink.FAMILY_V6, want, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
+				if err := errors.Join(err, t.Context().Err()); err != nil {
+					return err
+				}
+				if len(found) > 0 {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // inbox collects what arrives.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"runtime"
 	"testing"
 	"time"
 
@@ -96,7 +95,7 @@ func address(t testing.TB, ns *lab.Namespace, prefix string) {
 	host := &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())}
 	want := &netlink.Route{Table: unix.RT_TABLE_LOCAL, Dst: host}
 	inside(t, ns, func() error {
-		for end := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 			found, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, want, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
 			if err != nil || len(found) > 0 {
 				return err
