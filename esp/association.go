@@ -22,6 +22,10 @@ type association struct {
 	zeroed            bool
 }
 
+// Format keeps the keys out of whatever is printed: fmt does not see that they are
+// secrets, since the fields are not exported.
+func (a *association) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "SA %08x", a.sa.Load().ID.SPI) }
+
 var errZeroed = errors.New("the keys of the SA have been zeroed")
 
 // setUp takes over sa; its keys are copied.

@@ -221,3 +221,28 @@ func TestMove(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Nothing that is printed of an SA shows its keys.
+func TestKeysAreNotPrinted(t *testing.T) {
+	sa := SA{
+		ID: SAID{SPI: 0xabcd1234, Proto: ProtoESP}, Dir: Out, Encr: crypto.Alg{Type: crypto.Encr, ID: crypto.EncrAESGCM16, KeyBits: 128},
+		EncrKey: crypto.Secret("twenty octets of key"),
+	}
+	s, err := NewSender(sa)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sa.Dir = In
+	r, err := NewReceiver(sa)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []any{sa, &sa, s, r} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+			got := fmt.Sprintf(verb, x)
+			if strings.Contains(got, "twenty") || strings.Contains(got, "7477656e7479") || strings.Contains(got, "116 119 101") || strings.Contains(got, "0x74, 0x77") {
+				t.Errorf("%s of %T shows the key: %s", verb, x, got)
+			}
+		}
+	}
+}
