@@ -24,7 +24,9 @@ type association struct {
 
 // Format keeps the keys out of whatever is printed: fmt does not see that they are
 // secrets, since the fields are not exported.
-func (a *association) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "SA %08x", a.sa.Load().ID.SPI) }
+func (a *association) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "SA %08x", a.sa.Load().ID.SPI)
+}
 
 var errZeroed = errors.New("the keys of the SA have been zeroed")
 
