@@ -43,6 +43,9 @@ type Report struct {
 	// InitialContact is set in IKEUp when the peer says that it has no other IKE SA
 	// with these identities (RFC 7296, 2.4).
 	InitialContact bool
+	// Begun is, in IKEUp, when the first message was sent or received. The engine
+	// sets it.
+	Begun Instant
 }
 
 // Cause is the kind of reason for which a negotiation failed.

@@ -54,7 +54,7 @@ func Intersect(a, b wire.Selector) (s wire.Selector, ok bool) {
 	}
 	if opaque(a) || opaque(b) {
 		// OPAQUE covers packets whose ports cannot be seen: only OPAQUE or ANY match it.
-		if !(opaque(a) || anyPort(a)) || !(opaque(b) || anyPort(b)) {
+		if !seesNoPorts(a) || !seesNoPorts(b) {
 			return s, false
 		}
 		s.StartPort, s.EndPort = 65535, 0
@@ -63,6 +63,9 @@ func Intersect(a, b wire.Selector) (s wire.Selector, ok bool) {
 	s.StartPort, s.EndPort = max(a.StartPort, b.StartPort), min(a.EndPort, b.EndPort)
 	return s, s.StartPort <= s.EndPort && !s.End.Less(s.Start)
 }
+
+// seesNoPorts tells whether packets whose ports cannot be seen may match.
+func seesNoPorts(s wire.Selector) bool { return opaque(s) || anyPort(s) }
 
 func opaque(s wire.Selector) bool  { return s.StartPort == 65535 && s.EndPort == 0 }
 func anyPort(s wire.Selector) bool { return s.StartPort == 0 && s.EndPort == 65535 }

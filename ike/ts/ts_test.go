@@ -78,7 +78,7 @@ func TestNarrow(t *testing.T) {
 		if String(got) != String(c.want) {
 			t.Errorf("%s: %q, want %q", c.name, String(got), String(c.want))
 		}
-		if len(got) > 0 && !(Within(got, c.offered) && Within(got, c.configured)) {
+		if len(got) > 0 && (!Within(got, c.offered) || !Within(got, c.configured)) {
 			t.Errorf("%s: %q goes beyond %q or %q", c.name, String(got), String(c.offered), String(c.configured))
 		}
 	}

@@ -40,9 +40,16 @@ func (x *childExchange) start(sa *SA, _ ike.Instant, fx *ike.Effects) {
 	}
 	x.child = newProposal(sa, c, x.packet)
 	x.group = firstGroup(c.Proposals)
-	sa.say(fx, ike.Step, "asking for %s, key exchange %s", c.Name, groupName(x.group))
+	sa.say(fx, ike.Step, "asking for %s%s", c.Name, withKey(x.group))
 	x.compute(sa, x, offerJob{group: x.group}, fx)
 	x.ask(sa, x, x.child.reserve(sa, 0), fx)
+}
+
+func withKey(group uint16) string {
+	if group == 0 {
+		return ""
+	}
+	return ", key exchange " + groupName(group)
 }
 
 // notConfigured is the refusal of a child that nobody knows.

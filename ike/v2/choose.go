@@ -32,12 +32,15 @@ func readOffer(m *message) (o childOffer, ok bool) {
 	o.local, o.remote = tsr.Selectors, tsi.Selectors
 	o.transport = wire.FindNotify(m.payloads, wire.NotifyUseTransportMode) != nil
 	for _, p := range offer.Proposals {
-		if len(p.SPI) == 4 && binary.BigEndian.Uint32(p.SPI) != 0 {
+		if usableSPI(p.SPI) {
 			o.proposals = append(o.proposals, p)
 		}
 	}
 	return o, true
 }
+
+// usableSPI tells whether an SPI may be that of a child SA (RFC 4303, 2.1).
+func usableSPI(b []byte) bool { return len(b) == 4 && binary.BigEndian.Uint32(b) != 0 }
 
 // childChoice is a configured child that an offer fits.
 type childChoice struct {
@@ -94,6 +97,9 @@ func (sa *SA) suit(c *childChoice, o childOffer) *ike.Refusal {
 		return noProposal(miss, 2)
 	}
 	p := o.proposals[index[i]]
+	if sa.childBySPI(p.Protocol, p.SPI) != nil {
+		return &ike.Refusal{Cause: ike.BadMessage, Err: errBadSPI.Error()}
+	}
 	c.suite, c.num, c.spiOut = suite, p.Num, binary.BigEndian.Uint32(p.SPI)
 	return nil
 }

@@ -54,7 +54,7 @@ func isFor(x exchange, child string) bool {
 func (sa *SA) terminate(now ike.Instant, ev ike.Terminate, fx *ike.Effects) {
 	switch {
 	case ev.ChildID != 0 || ev.Child != "":
-		sa.terminateChildren(now, ev, fx)
+		sa.terminateChildren(ev, fx)
 	case sa.established == ike.Never:
 		sa.close(now, "", &ike.Refusal{Cause: ike.Terminated, Err: ev.Why}, fx)
 	case ev.Silent:
@@ -68,7 +68,7 @@ func (sa *SA) terminate(now ike.Instant, ev ike.Terminate, fx *ike.Effects) {
 
 // terminateChildren deletes the children that an event names, and gives up those
 // that wait to be set up.
-func (sa *SA) terminateChildren(now ike.Instant, ev ike.Terminate, fx *ike.Effects) {
+func (sa *SA) terminateChildren(ev ike.Terminate, fx *ike.Effects) {
 	for _, c := range slices.Clone(sa.children) {
 		if c.ID != ev.ChildID && (ev.ChildID != 0 || c.Name != ev.Child) {
 			continue
@@ -92,7 +92,7 @@ func (sa *SA) terminateChildren(now ike.Instant, ev ike.Terminate, fx *ike.Effec
 	var kept []exchange
 	for _, x := range sa.queue {
 		if c, ok := x.(*childExchange); ok && c.childName == ev.Child {
-			c.fail(sa, now, &ike.Refusal{Cause: ike.Terminated, Err: ev.Why}, fx)
+			sa.failed(fx, c.childName, &ike.Refusal{Cause: ike.Terminated, Err: ev.Why})
 			continue
 		}
 		kept = append(kept, x)

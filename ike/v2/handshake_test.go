@@ -157,6 +157,13 @@ func TestTransportMode(t *testing.T) {
 		if c.Mode != conf.Transport || d.Mode != conf.Transport || !c.Encap || !d.Encap {
 			t.Errorf("%+v\n%+v", c, d)
 		}
+		for _, p := range n.sent[2:4] {
+			to := map[*host]*SA{n.a: n.b.list()[0], n.b: n.a.list()[0]}[p.from]
+			ps := n.open(to, p.data)
+			if got := ts.String(wire.FindTS(ps, false).Selectors) + " " + ts.String(wire.FindTS(ps, true).Selectors); got != "192.0.2.1/32 198.51.100.2/32" {
+				t.Errorf("on the wire: %s", got)
+			}
+		}
 		// Each side has the addresses that its packets have (RFC 7296, 2.23.1).
 		if got := fmt.Sprint(c.Local[0].Start, c.Remote[0].Start, d.Local[0].Start, d.Remote[0].Start); got != "192.0.2.1 198.51.100.2 198.51.100.2 203.0.113.9" {
 			t.Error(got)

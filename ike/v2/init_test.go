@@ -143,6 +143,25 @@ func TestForgedRefusal(t *testing.T) {
 	}
 }
 
+// A refusal does not outlive the demand of a cookie that comes after it.
+func TestForgedRefusalBeforeCookie(t *testing.T) {
+	n := newNetwork(t)
+	n.intercept = func(packet) []packet { return nil }
+	sa := n.a.dial()
+	for _, notify := range []*wire.Notify{{Kind: wire.NotifyNoProposalChosen}, {Kind: wire.NotifyCookie, Data: []byte{1}}} {
+		h := header(t, n.sent[0].data)
+		h.Flags = wire.FlagResponse
+		reply, err := wire.Append(nil, h, notify)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.a.step(sa, ike.Datagram{Path: sa.path, Data: reply})
+	}
+	n.intercept = nil
+	n.pass(5 * time.Second) // the request with the cookie was lost, and is sent again
+	n.established(1)
+}
+
 // An answer that does not fit what was offered is not taken.
 func TestBadInitReplies(t *testing.T) {
 	var good []wire.Payload

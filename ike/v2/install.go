@@ -32,6 +32,7 @@ type agreement struct {
 
 var (
 	errSuiteNotOffered = errors.New("the peer chose a phase 2 proposal that was not offered")
+	errBadSPI          = errors.New("the peer's SPI is none, or is in use")
 	errNoSelectors     = errors.New("the peer's answer lacks traffic selectors")
 	errModeNotOffered  = errors.New("the peer chose transport mode, which was not offered")
 	errDataplane       = errors.New("the data plane did not take the SAs")
@@ -58,8 +59,11 @@ func (i *installation) check(sa *SA, m *message, proposals []crypto.Proposal) *i
 	}
 	i.accepted = true
 	suite, spi, ok := chosen(answer, proposals, wire.Protocol(i.conf.Protocol))
-	if !ok || len(spi) != 4 {
+	if !ok {
 		return &ike.Refusal{Cause: ike.BadMessage, Err: errSuiteNotOffered.Error(), Offered: words(proposals)}
+	}
+	if !usableSPI(spi) || sa.childBySPI(wire.Protocol(i.conf.Protocol), spi) != nil {
+		return &ike.Refusal{Cause: ike.BadMessage, Err: errBadSPI.Error()}
 	}
 	i.suite, i.spiOut = suite, binary.BigEndian.Uint32(spi)
 	if why := i.checkMode(m); why != nil {
@@ -124,7 +128,7 @@ func clip(list []wire.Selector) []wire.Selector { return ts.Narrow(list, list) }
 
 // install derives the keys and gives the child to the data plane.
 func (i *installation) install(sa *SA, now ike.Instant, dh, ni, nr []byte, fx *ike.Effects) {
-	c := sa.newChild(now, i.conf, i.proposal.spi, i.agreement)
+	c := sa.newChild(now, i.conf, i.spi, i.agreement)
 	out, in, err := child.DeriveKeys(sa.prf(), sa.keys.d, dh, ni, nr, i.suite)
 	if err != nil {
 		i.fail(sa, &ike.Refusal{Cause: ike.Internal, Err: err.Error()}, fx)
@@ -176,7 +180,7 @@ func (i *installation) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 // fail ends the exchange without a child; the peer is told when it has one.
 func (i *installation) fail(sa *SA, why *ike.Refusal, fx *ike.Effects) {
 	if i.accepted {
-		sa.push(&deleteExchange{proto: i.conf.Protocol, spi: i.proposal.spi.SPI, why: "it cannot be used"})
+		sa.push(&deleteExchange{proto: i.conf.Protocol, spi: i.spi.SPI, why: "it cannot be used"})
 	}
 	i.release(sa, fx)
 	sa.end()

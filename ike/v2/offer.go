@@ -19,7 +19,7 @@ type proposal struct {
 }
 
 // newProposal offers a configured child. The selectors of the packet that asked
-// for it go first (RFC 7296, 2.9).
+// for it go first, where there is room for them (RFC 7296, 2.9).
 func newProposal(sa *SA, c *conf.Child, packet *esp.Selector) *proposal {
 	p := &proposal{
 		conf:   c,
@@ -30,7 +30,7 @@ func newProposal(sa *SA, c *conf.Child, packet *esp.Selector) *proposal {
 		return p
 	}
 	local, remote := ts.FromPacket(*packet)
-	if ts.Within([]wire.Selector{local}, p.local) && ts.Within([]wire.Selector{remote}, p.remote) {
+	if room := max(len(p.local), len(p.remote)) < ts.MaxSelectors; room && ts.Within([]wire.Selector{local}, p.local) && ts.Within([]wire.Selector{remote}, p.remote) {
 		p.local = append([]wire.Selector{local}, p.local...)
 		p.remote = append([]wire.Selector{remote}, p.remote...)
 	}

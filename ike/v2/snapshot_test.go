@@ -41,6 +41,10 @@ func dump(b *strings.Builder, v reflect.Value, seen map[uintptr]bool) {
 			b.WriteString("nil ")
 			return
 		}
+		if v.Type().Elem().Kind() == reflect.Uint8 && (v.Kind() == reflect.Slice || v.CanAddr()) {
+			fmt.Fprintf(b, "%x ", v.Bytes())
+			return
+		}
 		fmt.Fprintf(b, "[%d ", v.Len())
 		for i := range v.Len() {
 			dump(b, v.Index(i), seen)

@@ -65,7 +65,7 @@ func runs(t *testing.T) map[string]run {
 }
 
 // suite is the suite of a proposal with one algorithm of each type.
-func suiteOf(t *testing.T, p crypto.Proto, words string) crypto.Suite {
+func suiteOf(t testing.TB, p crypto.Proto, words string) crypto.Suite {
 	t.Helper()
 	ps := proposals(t, p, words)
 	s, _, miss := crypto.Select(ps, ps)
@@ -75,7 +75,7 @@ func suiteOf(t *testing.T, p crypto.Proto, words string) crypto.Suite {
 	return s
 }
 
-func parsed(t *testing.T, msg []byte) (wire.Header, []wire.Payload) {
+func parsed(t testing.TB, msg []byte) (wire.Header, []wire.Payload) {
 	t.Helper()
 	h := header(t, msg)
 	ps, err := wire.Parse(h.NextPayload, msg[wire.HeaderLen:], wire.Limits{})
@@ -85,7 +85,7 @@ func parsed(t *testing.T, msg []byte) (wire.Header, []wire.Payload) {
 	return h, ps
 }
 
-func nonceOf(t *testing.T, ps []wire.Payload) []byte {
+func nonceOf(t testing.TB, ps []wire.Payload) []byte {
 	t.Helper()
 	n, ok := wire.Find[*wire.Nonce](ps)
 	if !ok {
