@@ -47,6 +47,7 @@ type Stats struct {
 	HalfOpen      int
 	Workers, Idle int
 	Queued        int
+	Goroutines    int
 	Dropped       map[string]uint64 // packets dropped, by reason
 	Plane         map[string]uint64 // counters of the data plane
 }

@@ -104,6 +104,7 @@ func stats(_ context.Context, s *session, _ *Message) *Message {
 	m.SetList("plugins")
 	own := m.AddSection("goike")
 	own.Set("dataplane", s.server.backend.Info().Dataplane)
+	setInt(own, "goroutines", st.Goroutines)
 	setCounters(own.AddSection("drops"), st.Dropped)
 	setCounters(own.AddSection("plane"), st.Plane)
 	return m

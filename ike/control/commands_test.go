@@ -48,7 +48,7 @@ func TestStats(t *testing.T) {
 	got := ask(t, c, "stats", nil)
 	want := fmt.Sprintf("{uptime {running=11 seconds since=%s} workers {total=4 idle=3 active {critical=0 high=0 medium=1 low=0}} "+
 		"queues {critical=0 high=0 medium=5 low=0} scheduled=2 ikesas {total=2 half-open=1} plugins=[] "+
-		"goike {dataplane=userspace (asked for) drops {no-such-sa=7 queue-full=3} plane {sealed=12}}}",
+		"goike {dataplane=userspace (asked for) goroutines=23 drops {no-such-sa=7 queue-full=3} plane {sealed=12}}}",
 		f.stats.Started.Format("Jan 02 15:04:05 2006"))
 	if got != want {
 		t.Errorf("stats: %s\nwant:  %s", got, want)

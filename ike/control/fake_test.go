@@ -45,7 +45,7 @@ func newFake() *fake {
 		config: sampleConfig(), sas: sampleSAs(), conns: sampleConns(), left: make(chan struct{}, 16),
 		subscribers: make(map[int]func(Event)),
 		stats: Stats{
-			Started: time.Now().Add(-11 * time.Second), IKESAs: 2, HalfOpen: 1, Workers: 4, Idle: 3, Queued: 5,
+			Started: time.Now().Add(-11 * time.Second), IKESAs: 2, HalfOpen: 1, Workers: 4, Idle: 3, Queued: 5, Goroutines: 23,
 			Dropped: map[string]uint64{"queue-full": 3, "no-such-sa": 7}, Plane: map[string]uint64{"sealed": 12},
 		},
 	}

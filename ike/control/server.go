@@ -32,11 +32,12 @@ func (o Options) withDefaults() Options {
 type Server struct {
 	backend Backend
 	opts    Options
+	clients clients
 }
 
 // NewServer makes a server.
 func NewServer(backend Backend, opts Options) *Server {
-	return &Server{backend: backend, opts: opts.withDefaults()}
+	return &Server{backend: backend, opts: opts.withDefaults(), clients: clients{all: make(map[*session]bool)}}
 }
 
 // acceptPause is the wait after an error that may pass, such as a lack of file
@@ -45,7 +46,8 @@ const acceptPause = 100 * time.Millisecond
 
 // Serve answers the clients of a listener until ctx is done or the listener fails,
 // and returns when all of them are gone. It closes the listener. Once ctx is done
-// the error is nil.
+// the error is nil. When there are too many clients, the one that has been silent
+// for longest gives way to the next, unless a command of its is under way.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var clients sync.WaitGroup
@@ -66,16 +68,39 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			pause(ctx)
 			continue
 		}
-		select {
-		case slots <- struct{}{}:
-			clients.Go(func() {
-				newSession(s, conn).run(ctx)
-				<-slots
-			})
-		default:
+		if !s.admit(ctx, slots) {
 			_ = conn.Close() // too many
+			continue
 		}
+		client := newSession(s, conn)
+		s.clients.add(client)
+		clients.Go(func() {
+			client.run(ctx)
+			s.clients.remove(client)
+			<-slots
+		})
 	}
+}
+
+// admit takes a place for another client.
+func (s *Server) admit(ctx context.Context, slots chan<- struct{}) bool {
+	select {
+	case slots <- struct{}{}:
+		return true
+	default:
+	}
+	if !s.clients.dismiss() {
+		return false
+	}
+	t := time.NewTimer(acceptPause)
+	defer t.Stop()
+	select {
+	case slots <- struct{}{}:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // passing tells whether accepting may work again later.

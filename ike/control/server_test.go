@@ -154,32 +154,52 @@ func TestProtocolErrors(t *testing.T) {
 	}
 }
 
+// When there are too many clients, the one that has been silent for longest gives
+// way; one whose command is under way does not.
 func TestTooManyClients(t *testing.T) {
-	path := serve(t, newFake(), Options{Clients: 2})
+	f := newFake()
+	path := serve(t, f, Options{Clients: 2})
 	a, b := dial(t, path), dial(t, path)
 	for _, c := range []*Client{a, b} {
 		ask(t, c, "version", nil)
 	}
-	if _, err := dial(t, path).Call(within(t), "version", nil); !errors.Is(err, ErrClosed) {
-		t.Errorf("the third: %v", err)
+	ask(t, dial(t, path), "version", nil)
+	if _, err := a.Call(within(t), "version", nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("the first, when there is a third: %v", err)
 	}
-	_ = a.Close()
-	deadline := time.Now().Add(patience)
-	for {
+	ask(t, b, "version", nil)
+}
+
+func TestTooManyBusyClients(t *testing.T) {
+	f := newFake()
+	f.block = true
+	path := serve(t, f, Options{Clients: 1})
+	busy := dial(t, path)
+	m := &Message{}
+	m.Set("child", "lan")
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	f.set(func() { f.steps = []LogLine{{Text: "begun"}} })
+	go func() {
+		_, err := busy.Stream(within(t), "initiate", []string{"control-log"}, m, func(string, *Message) { close(begun) })
+		ended <- err
+	}()
+	<-begun
+	if _, err := dial(t, path).Call(within(t), "version", nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("the second: %v", err)
+	}
+	_ = busy.Close()
+	if err := <-ended; err == nil {
+		t.Error("the command has ended")
+	}
+	eventually(t, "the place of a client that went", func() bool {
 		c, err := Dial(path)
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() { _ = c.Close() }()
 		_, err = c.Call(within(t), "version", nil)
-		_ = c.Close()
-		if err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the place of a client that went is not given to another")
-		}
-	}
-	ask(t, b, "version", nil)
+		return err == nil
+	})
 }
 
 // A client that does not read is disconnected. Neither the backend nor other

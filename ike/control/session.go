@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,8 @@ type session struct {
 	server *Server
 	conn   net.Conn
 	out    *outbox
+	heard  atomic.Int64 // when it last sent something, in nanoseconds
+	busy   atomic.Bool  // a command is under way
 
 	unsubscribe func() // of the goroutine that handles; set while an event of the backend is registered
 
@@ -28,7 +31,9 @@ type session struct {
 }
 
 func newSession(s *Server, conn net.Conn) *session {
-	return &session{server: s, conn: conn, out: newOutbox(s.opts.Outbox), events: make(map[string]bool)}
+	c := &session{server: s, conn: conn, out: newOutbox(s.opts.Outbox), events: make(map[string]bool)}
+	c.heard.Store(time.Now().UnixNano())
+	return c
 }
 
 // run serves the client until it goes, breaks the protocol, does not read what is
@@ -53,6 +58,7 @@ func (s *session) read(packets chan<- packet) {
 		if err != nil {
 			return
 		}
+		s.heard.Store(time.Now().UnixNano())
 		select {
 		case packets <- p:
 		default:
@@ -120,6 +126,8 @@ func (s *session) command(ctx context.Context, p packet) error {
 	if run == nil {
 		return s.answer(ctx, packet{kind: cmdUnknown})
 	}
+	s.busy.Store(true)
+	defer s.busy.Store(false)
 	reply := run(ctx, s, p.message)
 	if ctx.Err() != nil {
 		return ctx.Err()

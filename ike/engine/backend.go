@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/goike/goike/conf"
@@ -42,6 +43,7 @@ func (e *Engine) Stats() control.Stats {
 		s.Dropped["queue-full"] += dropped
 	}
 	s.Workers, s.Idle, s.Queued = e.workers.load()
+	s.Goroutines = runtime.NumGoroutine()
 	if e.cfg.Counters != nil {
 		s.Plane = e.cfg.Counters()
 	}
@@ -200,17 +202,33 @@ func (e *Engine) await(ctx context.Context, timeout time.Duration, in func(waite
 	return o, o.Err
 }
 
+// errLeft is the outcome for who no longer waits.
+var errLeft = errors.New("nobody waits any more")
+
 // command gives the steward a command and waits for its outcome.
 func (e *Engine) command(ctx context.Context, in func(waiter uint64) StewardInput) (Outcome, error) {
 	waiter, ch := e.steward.wait()
 	if !e.steward.in.put(in(waiter)) {
+		e.steward.forget(waiter)
 		return Outcome{}, errClosed
 	}
 	select {
 	case o := <-ch:
 		return o, nil
 	case <-ctx.Done():
-		e.steward.leave(waiter)
+	}
+	// The steward tells what the command was about; or the outcome came meanwhile.
+	defer e.steward.forget(waiter)
+	if !e.steward.in.put(Leave{Waiter: waiter}) {
+		return Outcome{}, ctx.Err()
+	}
+	select {
+	case o := <-ch:
+		if errors.Is(o.Err, errLeft) {
+			return o, ctx.Err()
+		}
+		return o, nil
+	case <-time.After(lookTime):
 		return Outcome{}, ctx.Err()
 	}
 }

@@ -198,8 +198,9 @@ func (s *Steward) downPhase1s(w *downWaiter, force bool, match func(*phase1) boo
 
 func (s *Steward) downChildren(w *downWaiter, force bool, match func(*phase1, phase2) bool) bool {
 	for _, sa := range s.sorted(func(*phase1) bool { return true }) {
-		for _, c := range sa.children {
-			if !match(sa, c) {
+		for i := range sa.children {
+			c := &sa.children[i]
+			if !match(sa, *c) {
 				continue
 			}
 			w.children[c.id] = true
@@ -207,6 +208,8 @@ func (s *Steward) downChildren(w *downWaiter, force bool, match func(*phase1, ph
 				l.down[c.name] = true
 				delete(l.want, c.name)
 			}
+			sa.lose(*c)
+			c.ending = true
 			s.out.Order(Order{IKE: sa.id, Event: ike.Terminate{ChildID: c.id, Force: force, Why: "taken down by command"}})
 		}
 	}
@@ -252,9 +255,15 @@ func (s *Steward) tellDown() {
 
 // leave forgets who no longer waits.
 func (s *Steward) leave(waiter uint64) {
-	s.downs = slices.DeleteFunc(s.downs, func(w *downWaiter) bool { return w.id == waiter })
+	left := func(id uint64, matched int) bool {
+		if id == waiter {
+			s.out.Outcome(waiter, Outcome{Matched: matched, Err: errLeft})
+		}
+		return id == waiter
+	}
+	s.downs = slices.DeleteFunc(s.downs, func(w *downWaiter) bool { return left(w.id, w.matched) })
 	for _, l := range s.links {
-		l.waiters = slices.DeleteFunc(l.waiters, func(w upWaiter) bool { return w.id == waiter })
+		l.waiters = slices.DeleteFunc(l.waiters, func(w upWaiter) bool { return left(w.id, w.all) })
 	}
 }
 

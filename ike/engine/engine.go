@@ -103,6 +103,7 @@ func (e *Engine) makeShards() {
 	n := e.cfg.Shards
 	for i := range n {
 		r := &runner{engine: e, in: newInbox[shardItem](trafficLimit)}
+		r.in.weight = weigh
 		r.shard = NewShard(ShardConfig{
 			Index: i, Count: n, Machines: e.cfg.Machines, Cookies: e.cfg.Cookies, Config: e.cfg.Conf, Rand: e.cfg.Rand,
 			FirstID: uint64(i) + 2, StepID: uint64(n) + 1,

@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/goike/goike/conf"
+	"github.com/goike/goike/crypto/id"
 	"github.com/goike/goike/ike"
 )
 
@@ -50,9 +52,11 @@ func (s *Steward) ikeUp(now ike.Instant, r ike.Report) {
 	if sa.up {
 		return
 	}
-	sa.up, sa.initiator, sa.spiI, sa.established = true, r.SA.Initiator, r.SA.SPIi, now
+	sa.up, sa.initiator, sa.spiI, sa.begun, sa.established = true, r.SA.Initiator, r.SA.SPIi, r.Begun, now
 	sa.key = identities{conn: l.conn.Name, local: r.SA.LocalID, remote: r.SA.RemoteID}
-	l.ikes++
+	if !sa.ending {
+		l.ikes++
+	}
 	if l.attempt == sa.id {
 		l.attempt, l.stage = 0, idle
 	} else {
@@ -64,7 +68,8 @@ func (s *Steward) ikeUp(now ike.Instant, r ike.Report) {
 		s.end(sa, ike.Terminate{Why: "the connection is no longer configured"})
 		return
 	}
-	s.keepUnique(now, sa, r.InitialContact)
+	s.keepUnique(sa, r.InitialContact)
+	s.yield(sa)
 	s.reconcile(now, l)
 }
 
@@ -81,6 +86,7 @@ func (s *Steward) ikeDown(now ike.Instant, r ike.Report) {
 		return
 	}
 	if r.Why != nil && r.Why.Cause == ike.NoAnswer && !s.afterSilence(l) {
+		s.reconcile(now, l)
 		return
 	}
 	if now.Sub(sa.established) < stable {
@@ -120,12 +126,9 @@ func (s *Steward) drop(sa *phase1) {
 	l := sa.link
 	delete(s.sas, sa.id)
 	s.noteGone(sa.id, sa.children...)
+	sa.uncount()
 	if sa.up {
-		l.ikes--
 		s.release(sa)
-	}
-	for _, c := range sa.children {
-		l.lose(c.name)
 	}
 	sa.children = nil
 	if l.attempt == sa.id {
@@ -138,9 +141,32 @@ func (s *Steward) drop(sa *phase1) {
 	}
 }
 
-func (l *link) lose(child string) {
-	if l.up[child]--; l.up[child] <= 0 {
-		delete(l.up, child)
+// uncount takes an IKE SA and its children off what the link has.
+func (sa *phase1) uncount() {
+	if sa.up && !sa.ending {
+		sa.link.ikes--
+	}
+	for _, c := range sa.children {
+		sa.lose(c)
+	}
+}
+
+// gain adds a child to an IKE SA.
+func (sa *phase1) gain(c phase2) {
+	sa.children = append(sa.children, c)
+	if !sa.ending {
+		sa.link.up[c.name]++
+	}
+}
+
+// lose takes a child off what the link has.
+func (sa *phase1) lose(c phase2) {
+	if sa.ending || c.ending {
+		return
+	}
+	l := sa.link
+	if l.up[c.name]--; l.up[c.name] <= 0 {
+		delete(l.up, c.name)
 	}
 }
 
@@ -153,8 +179,7 @@ func (s *Steward) ikeRekeyed(r ike.Report) {
 		id: r.NewID, link: sa.link, up: true, initiator: sa.initiator, spiI: sa.spiI, ending: sa.ending,
 		established: sa.established, key: sa.key, children: sa.children,
 	}
-	s.sas[heir.id] = heir
-	sa.link.ikes++
+	s.sas[heir.id] = heir // in the place of sa in the counts of the link
 	s.unique[heir.key] = append(s.unique[heir.key], heir)
 	sa.children, sa.ending = nil, true
 	s.release(sa)
@@ -165,9 +190,8 @@ func (s *Steward) childUp(now ike.Instant, r ike.Report) {
 	if sa == nil {
 		return
 	}
-	sa.children = append(sa.children, phase2{id: r.ChildID, name: r.Child})
+	sa.gain(phase2{id: r.ChildID, name: r.Child})
 	l := sa.link
-	l.up[r.Child]++
 	delete(l.asked, r.Child)
 	s.succeed(l, r.Child)
 	s.reconcile(now, l)
@@ -194,7 +218,7 @@ func (s *Steward) childDown(now ike.Instant, r ike.Report) {
 	if i < 0 {
 		return
 	}
-	sa.link.lose(sa.children[i].name)
+	sa.lose(sa.children[i])
 	s.noteGone(0, sa.children[i])
 	sa.children = slices.Delete(sa.children, i, i+1)
 	s.tellDown()
@@ -209,8 +233,7 @@ func (s *Steward) childRekeyed(r ike.Report) {
 	if sa == nil {
 		return
 	}
-	sa.children = append(sa.children, phase2{id: r.NewID, name: r.Child})
-	sa.link.up[r.Child]++
+	sa.gain(phase2{id: r.NewID, name: r.Child})
 }
 
 // attemptFailed learns that an IKE SA or a child SA did not come about.
@@ -236,7 +259,6 @@ func (s *Steward) ownFailed(now ike.Instant, l *link, sa *phase1, r ike.Report) 
 		s.drop(sa)
 		s.tellDown()
 		if ending {
-			s.disappoint(l, r.Text)
 			s.reconcile(now, l)
 			return
 		}
@@ -273,16 +295,18 @@ func (s *Steward) end(sa *phase1, how ike.Terminate) {
 	if sa.ending && !how.Force {
 		return
 	}
+	sa.uncount()
 	sa.ending = true
 	s.out.Order(Order{IKE: sa.id, Event: how})
 }
 
-// crossing is how close to each other two IKE SAs of both sides have to come up to
-// count as begun at the same time: the first retransmission lies within it.
+// crossing is how long after an IKE SA has come up another one of the peer, that says
+// INITIAL_CONTACT, may still be one that it began before: its first retransmission
+// lies within it. Then it knows the other one, and is told; if not, nobody answers.
 const crossing = 5 * time.Second
 
 // keepUnique applies unique_ids to an IKE SA that has come up.
-func (s *Steward) keepUnique(now ike.Instant, sa *phase1, contact bool) {
+func (s *Steward) keepUnique(sa *phase1, contact bool) {
 	others := slices.Clone(s.unique[sa.key])
 	s.unique[sa.key] = append(s.unique[sa.key], sa)
 	policy := s.conf.UniqueIDs
@@ -292,25 +316,58 @@ func (s *Steward) keepUnique(now ike.Instant, sa *phase1, contact bool) {
 	for _, other := range others {
 		switch {
 		case other.ending:
-		case other.initiator != sa.initiator && now.Sub(other.established) < crossing:
+		case crossed(sa, other):
 			s.settleCrossing(sa, other)
 		case policy == conf.UniqueKeep && !contact:
 			s.end(sa, ike.Terminate{Why: "an IKE SA of the same identities is there (unique_ids = \"keep\")"})
 			return
 		default:
-			s.end(other, ike.Terminate{Silent: contact, Why: "replaced by a new IKE SA of the same identities"})
+			silent := contact && (other.initiator == sa.initiator || sa.established.Sub(other.established) > crossing)
+			s.end(other, ike.Terminate{Silent: silent, Force: contact && !silent, Why: "replaced by a new IKE SA of the same identities"})
 		}
 	}
 }
 
-// settleCrossing keeps one of two IKE SAs that both sides began at the same time:
-// that with the lower initiator SPI, on which both sides agree.
+// crossed tells whether both sides began at the same time: the later of two IKE SAs
+// was under way when the other one came up. A peer that has restarted began later.
+func crossed(later, other *phase1) bool {
+	return later.initiator != other.initiator && later.begun < other.established
+}
+
+const whyCrossed = "both sides began at the same time, the other IKE SA is kept"
+
+// settleCrossing keeps one of two IKE SAs that both sides began at the same time. The
+// peer does the same, and may have done it already: its answer is not waited for.
 func (s *Steward) settleCrossing(a, b *phase1) {
 	loser := a
-	if a.spiI < b.spiI {
+	if a.prevails(b) {
 		loser = b
 	}
-	s.end(loser, ike.Terminate{Why: "both sides began at the same time, the other IKE SA is kept"})
+	s.end(loser, ike.Terminate{Force: true, Why: whyCrossed})
+}
+
+// prevails tells whether a stays, of two IKE SAs that both sides began: it is that of
+// the side with the lower identity, on which both sides agree whatever they have seen
+// of the other IKE SA; with equal ones, that with the lower initiator SPI.
+func (a *phase1) prevails(b *phase1) bool {
+	if c := compareIDs(a.key.local, a.key.remote); c != 0 {
+		return a.initiator == (c < 0)
+	}
+	return a.spiI < b.spiI
+}
+
+func compareIDs(a, b id.ID) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Data, b.Data))
+}
+
+// yield ends our own attempt when the IKE SA that the peer began is up, and would
+// prevail over it.
+func (s *Steward) yield(sa *phase1) {
+	own := s.sas[sa.link.attempt]
+	if own == nil || own.up || sa.initiator || sa.ending || compareIDs(sa.key.local, sa.key.remote) <= 0 {
+		return
+	}
+	s.end(own, ike.Terminate{Force: true, Why: whyCrossed})
 }
 
 // release forgets the identities of an IKE SA.

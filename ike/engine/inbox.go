@@ -10,8 +10,9 @@ type inbox[T any] struct {
 
 	mu      sync.Mutex
 	items   []T
-	traffic int // items that count against limit
+	traffic int // weight of the items that count against limit
 	limit   int
+	weight  func(T) int // of an item; nil: each weighs 1
 	dropped uint64
 	closed  bool
 }
@@ -40,18 +41,21 @@ func (b *inbox[T]) put(items ...T) bool {
 // offer adds items as far as there is room.
 func (b *inbox[T]) offer(items []T) {
 	b.mu.Lock()
-	room := max(0, b.limit-b.traffic)
-	if b.closed {
-		room = 0
+	fit := 0
+	for ; fit < len(items) && !b.closed; fit++ {
+		w := 1
+		if b.weight != nil {
+			w = b.weight(items[fit])
+		}
+		if b.traffic+w > b.limit {
+			break
+		}
+		b.traffic += w
 	}
-	if len(items) > room {
-		b.dropped += uint64(len(items) - room)
-		items = items[:room]
-	}
-	b.traffic += len(items)
-	b.items = append(b.items, items...)
+	b.dropped += uint64(len(items) - fit)
+	b.items = append(b.items, items[:fit]...)
 	b.mu.Unlock()
-	if len(items) > 0 {
+	if fit > 0 {
 		b.signal()
 	}
 }

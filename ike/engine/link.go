@@ -29,8 +29,8 @@ type link struct {
 	want    map[string]bool         // children that are to be up; "" is the IKE SA alone
 	packets map[string]esp.Selector // that asked for them
 	asked   map[string]uint64       // children under way, with the IKE SA that is to have them
-	up      map[string]int          // child SAs by name
-	ikes    int                     // established IKE SAs
+	up      map[string]int          // child SAs by name, without those that we end
+	ikes    int                     // established IKE SAs, without those that we end
 
 	stage     stage
 	ticket    uint64 // of Locate
@@ -133,6 +133,9 @@ func (l *link) names() []string {
 func (s *Steward) reconcile(now ike.Instant, l *link) {
 	s.schedule.set(l, ike.Never)
 	missing := l.missing()
+	if len(missing) == 0 && len(l.asked) == 0 {
+		s.disappoint(l, "taken down meanwhile") // nobody works for who still waits
+	}
 	if s.stopping || l.gone || len(missing) == 0 {
 		return
 	}

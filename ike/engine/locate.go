@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -66,7 +67,7 @@ func resolve(ctx context.Context, g conf.Gateway) ([]netip.Addr, error) {
 	}
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", g.Host)
 	if err != nil {
-		return nil, fmt.Errorf("cannot resolve %s: %w", g.Host, err)
+		return nil, fmt.Errorf("cannot resolve %s: %s", g.Host, nameError(err))
 	}
 	for i := range addrs {
 		addrs[i] = addrs[i].Unmap()
@@ -74,22 +75,48 @@ func resolve(ctx context.Context, g conf.Gateway) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
+// nameError says in short why a name was not resolved.
+func nameError(err error) string {
+	var dns *net.DNSError
+	switch {
+	case !errors.As(err, &dns):
+		return err.Error()
+	case dns.IsNotFound:
+		return "there is no such host"
+	case dns.IsTimeout:
+		return "name server " + dns.Server + " does not answer"
+	}
+	// "dial udp 192.0.2.53:53: connect: network is unreachable"
+	return "name server " + dns.Server + ": " + dns.Err[strings.LastIndex(": "+dns.Err, ": "):]
+}
+
+// cause is what the system says, or text when it says nothing.
+func cause(err error, text string) string {
+	if no := syscall.Errno(0); errors.As(err, &no) {
+		return no.Error()
+	}
+	return text
+}
+
 // localFor is the configured local address, or the one that the routes choose.
 func (l locator) localFor(ctx context.Context, c *conf.Connection, to netip.AddrPort) (netip.Addr, error) {
 	if c.LocalInterface != "" {
 		return interfaceAddress(c.LocalInterface, to.Addr())
 	}
-	if c.LocalAddr.IsValid() {
-		if c.LocalAddr.Is4() != to.Addr().Is4() {
-			return netip.Addr{}, fmt.Errorf("local_address %s and peer %s are of different families", c.LocalAddr, to.Addr())
-		}
-		return c.LocalAddr, nil
+	if c.LocalAddr.IsValid() && c.LocalAddr.Is4() != to.Addr().Is4() {
+		return netip.Addr{}, fmt.Errorf("local_address %s and peer %s are of different families", c.LocalAddr, to.Addr())
 	}
 	// Connecting a UDP socket sends nothing: it asks for the route.
 	d := net.Dialer{Control: l.setMark}
+	if c.LocalAddr.IsValid() {
+		d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(c.LocalAddr, 0))
+	}
 	conn, err := d.DialContext(ctx, "udp", to.String())
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("no route to %s: %w", to.Addr(), err)
+	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL) && c.LocalAddr.IsValid():
+		return netip.Addr{}, fmt.Errorf("local_address %s is not an address of this host", c.LocalAddr)
+	case err != nil:
+		return netip.Addr{}, fmt.Errorf("no route to %s: %s", to.Addr(), cause(err, err.Error()))
 	}
 	defer func() { _ = conn.Close() }()
 	local, err := netip.ParseAddrPort(conn.LocalAddr().String())
@@ -114,7 +141,7 @@ func (l locator) setMark(_, _ string, c syscall.RawConn) (err error) {
 func interfaceAddress(name string, peer netip.Addr) (netip.Addr, error) {
 	ifc, err := net.InterfaceByName(name)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("local_address %q: %w", name, err)
+		return netip.Addr{}, fmt.Errorf("local_address %q: there is no such interface", name)
 	}
 	list, err := ifc.Addrs()
 	if err != nil {

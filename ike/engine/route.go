@@ -14,6 +14,7 @@ const (
 	dropMalformed  dropReason = iota // no IKE header
 	dropVersion                      // a major version that we do not speak
 	dropUnknownSPI                   // no IKE SA of ours
+	dropNoEffect                     // the IKE SA wanted nothing done: not authentic, out of order, a part of a message
 	dropFirst                        // no plausible first message
 	dropHalfOpen                     // too many half-open IKE SAs
 	dropCookie                       // a cookie was demanded instead
@@ -23,7 +24,7 @@ const (
 )
 
 var dropNames = [dropReasons]string{
-	"malformed", "version", "unknown-spi", "first-message", "half-open-limit", "cookie-demanded", "spi-in-use", "report",
+	"malformed", "version", "unknown-spi", "no-effect", "first-message", "half-open-limit", "cookie-demanded", "spi-in-use", "report",
 }
 
 // Drops counts the messages that led nowhere, by reason.
@@ -65,7 +66,9 @@ func (s *Shard) receive(now ike.Instant, dg ike.Datagram) {
 		return
 	}
 	if e := s.bySPI[spi]; e != nil {
-		s.step(now, e, dg)
+		if !s.step(now, e, dg) {
+			s.drops[dropNoEffect]++
+		}
 		return
 	}
 	s.drops[dropUnknownSPI]++
@@ -118,6 +121,7 @@ func (s *Shard) first(now ike.Instant, h wire.Header, dg ike.Datagram) {
 	}
 	b := s.birth(s.newID())
 	e := s.add(s.cfg.Machines.Respond(b, dg.Path), b.SPI, b.ID)
+	e.born = now
 	s.half.add(key, e)
 	s.step(now, e, dg)
 }

@@ -12,8 +12,19 @@ type shardItem struct {
 	look func(*Shard)
 }
 
-// trafficLimit is how many messages from the network may wait for a shard.
-const trafficLimit = 4096
+// trafficLimit is how many messages from the network may wait for a shard, when
+// none is longer than weightUnit octets.
+const (
+	trafficLimit = 4096
+	weightUnit   = 2048
+)
+
+// weigh is what a message takes up of trafficLimit: large ones are not to fill the
+// memory.
+func weigh(it shardItem) int {
+	r, _ := it.in.(Received)
+	return 1 + len(r.Data)/weightUnit
+}
 
 // burst is how many inputs a shard handles before what came of them is carried out.
 const burst = 256

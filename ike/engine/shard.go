@@ -6,6 +6,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -87,8 +88,9 @@ type entry struct {
 	machine ike.Machine
 	spi     uint64
 	half    *firstKey // its key in the half-open table while it is there
-	conn    string    // empty while unknown
-	reqIDs  []uint32  // of its children
+	born    ike.Instant
+	conn    string   // empty while unknown
+	reqIDs  []uint32 // of its children
 	closed  bool
 }
 
@@ -108,9 +110,11 @@ type Shard struct {
 	fx      ike.Effects // of the step under way
 	refusal bucket      // replies to what no machine is there for
 	notes   bucket      // reports about them
-	// strangers bounds the reports of half-open IKE SAs.
-	strangers bucket
-	drops     [dropReasons]uint64
+	// strangers bounds the reports of half-open IKE SAs, steps those among them that
+	// are for debugging; muted are those lost since the last one.
+	strangers, steps bucket
+	muted            uint64
+	drops            [dropReasons]uint64
 }
 
 // NewShard returns a shard without IKE SAs.
@@ -124,7 +128,8 @@ func NewShard(cfg ShardConfig, out Outside) *Shard {
 		// are enough to let it find out.
 		refusal:   bucket{interval: 10 * time.Millisecond, burst: 100},
 		notes:     bucket{interval: 10 * time.Second, burst: 5},
-		strangers: bucket{interval: 10 * time.Millisecond, burst: 200},
+		strangers: bucket{interval: time.Second, burst: 60},
+		steps:     bucket{interval: 10 * time.Millisecond, burst: 400},
 	}
 }
 
@@ -217,7 +222,7 @@ func (s *Shard) dial(now ike.Instant, in Dial) {
 	b := s.birth(in.ID)
 	b.InitialContact = in.InitialContact
 	e := s.add(s.cfg.Machines.Dial(b, in.Conn, in.Path), b.SPI, in.ID)
-	e.conn = in.Conn.Name
+	e.conn, e.born = in.Conn.Name, now
 	if len(in.First) == 0 {
 		in.First = []ike.Initiate{{}}
 	}
@@ -287,9 +292,11 @@ func (s *Shard) add(m ike.Machine, spi, id uint64) *entry {
 	return e
 }
 
-// step gives an event to a machine and carries out what it wants.
-func (s *Shard) step(now ike.Instant, e *entry, ev ike.Event) {
+// step gives an event to a machine and carries out what it wants; it tells whether
+// that was anything.
+func (s *Shard) step(now ike.Instant, e *entry, ev ike.Event) bool {
 	e.machine.Step(now, ev, &s.fx)
+	acted := len(s.fx.Actions) > 0
 	for _, a := range s.fx.Actions {
 		s.do(now, e, a)
 	}
@@ -297,6 +304,7 @@ func (s *Shard) step(now ike.Instant, e *entry, ev ike.Event) {
 		s.schedule.set(e, e.machine.Deadline())
 	}
 	s.fx.Reset()
+	return acted
 }
 
 func (s *Shard) do(now ike.Instant, e *entry, a ike.Action) {
@@ -322,9 +330,27 @@ func (s *Shard) do(now ike.Instant, e *entry, a ike.Action) {
 // report passes a report on. What strangers cause is bounded: they are not to fill
 // the log.
 func (s *Shard) report(now ike.Instant, e *entry, r ike.Report) {
-	if e.half != nil && !s.strangers.take(now) {
-		s.drops[dropReport]++
+	if r.Kind == ike.IKEUp {
+		r.Begun = e.born
+	}
+	if e.half == nil {
+		s.out.Report(r)
 		return
+	}
+	if r.Kind == ike.Step {
+		if s.steps.take(now) {
+			s.out.Report(r)
+		}
+		return
+	}
+	if !s.strangers.take(now) {
+		s.drops[dropReport]++
+		s.muted++
+		return
+	}
+	if s.muted > 0 {
+		r.Text += fmt.Sprintf(" (and %d more reports of strangers before, not logged)", s.muted)
+		s.muted = 0
 	}
 	s.out.Report(r)
 }

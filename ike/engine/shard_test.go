@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,11 +154,33 @@ func TestStrangersReports(t *testing.T) {
 	if n := len(out.reports); n == 0 || n > 500 {
 		t.Errorf("%d reports of 5,000", n)
 	}
-	if d := s.Drops()["report"]; d != uint64(5000-len(out.reports)) {
+	lost := 5000 - len(out.reports)
+	if d := s.Drops()["report"]; d != uint64(lost) {
 		t.Errorf("%d reports counted as dropped", d)
+	}
+	s.Handle(ike.Instant(time.Hour), from(500, first(9999, "")))
+	if text := out.reports[len(out.reports)-1].Text; !strings.Contains(text, fmt.Sprint("no proposal (and ", lost, " more")) {
+		t.Errorf("the next report does not tell of those lost: %s", text)
 	}
 	if s.Len() != 0 || s.HalfOpen() != 0 {
 		t.Errorf("%d IKE SAs left, %d half-open", s.Len(), s.HalfOpen())
+	}
+}
+
+// A message that its IKE SA wants nothing done for is counted.
+func TestNoEffect(t *testing.T) {
+	m := &fakes{}
+	s, out := newShard(conf.HalfOpenLimits{}, m, 0, 1)
+	s.Handle(0, from(500, first(1, "")))
+	spi := m.made[0].birth.SPI
+	s.Handle(0, from(500, message(wire.Informational, 1, spi, wire.FlagInitiator, 2, "forged")))
+	if d := s.Drops(); d["no-effect"] != 1 || len(m.made[0].events) != 2 {
+		t.Errorf("%v, %d events", d, len(m.made[0].events))
+	}
+	m.made[0].script = func(_ *fake, _ ike.Event, fx *ike.Effects) { fx.Do(ike.Send{}) }
+	s.Handle(0, from(500, message(wire.Informational, 1, spi, wire.FlagInitiator, 2, "authentic")))
+	if d := s.Drops(); d["no-effect"] != 1 || len(out.sent) != 1 {
+		t.Errorf("%v, %d sent", d, len(out.sent))
 	}
 }
 

@@ -72,7 +72,8 @@ type (
 		Waiter uint64
 		Force  bool
 	}
-	// Leave tells that nobody waits for an outcome any more.
+	// Leave tells that nobody waits for an outcome any more; the outcome is errLeft,
+	// unless there was one before.
 	Leave struct{ Waiter uint64 }
 )
 
@@ -130,14 +131,16 @@ type phase1 struct {
 	initiator   bool
 	ending      bool // by our own command
 	spiI        uint64
+	begun       ike.Instant
 	established ike.Instant
 	key         identities
 	children    []phase2
 }
 
 type phase2 struct {
-	id   uint64
-	name string
+	id     uint64
+	name   string
+	ending bool // by our own command
 }
 
 // identities is what is unique when unique_ids says so.

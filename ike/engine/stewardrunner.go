@@ -90,13 +90,13 @@ func (r *stewardRunner) Report(rep ike.Report) { r.engine.publish(rep) }
 func (r *stewardRunner) Locate(ticket uint64, c *conf.Connection) {
 	e := r.engine
 	e.serve.Go(func() {
-		ctx, cancel := context.WithTimeout(e.ctx, searchTime)
-		defer cancel()
 		select {
 		case r.places <- struct{}{}:
 		case <-e.ctx.Done():
 			return
 		}
+		ctx, cancel := context.WithTimeout(e.ctx, searchTime)
+		defer cancel()
 		paths, err := e.cfg.Locate(ctx, c)
 		<-r.places
 		r.in.put(Located{Ticket: ticket, Paths: paths, Err: err})
@@ -124,10 +124,9 @@ func (r *stewardRunner) wait() (uint64, <-chan Outcome) {
 	return r.last, ch
 }
 
-// leave gives up waiting.
-func (r *stewardRunner) leave(waiter uint64) {
+// forget drops a waiter that has no use for an Outcome any more.
+func (r *stewardRunner) forget(waiter uint64) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	delete(r.waiters, waiter)
-	r.mu.Unlock()
-	r.in.put(Leave{Waiter: waiter})
 }
