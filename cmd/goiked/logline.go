@@ -29,18 +29,25 @@ func reporter(log *slog.Logger) func(ike.Report) {
 		if r.Conn == "" && r.Path.Remote.IsValid() {
 			attrs = append(attrs, slog.String("peer", r.Path.Remote.String()))
 		}
-		log.LogAttrs(context.Background(), level(r.Kind), r.Text, attrs...)
+		log.LogAttrs(context.Background(), level(r), r.Text, attrs...)
 	}
 }
 
-// level is how much a report matters to an administrator.
-func level(k ike.ReportKind) slog.Level {
-	switch k {
+// level is how much a report matters to an administrator. What strangers fail at is
+// no error of this host, and what was ended by command is none at all.
+func level(r ike.Report) slog.Level {
+	switch r.Kind {
 	case ike.Step:
 		return slog.LevelDebug
 	case ike.Warning:
 		return slog.LevelWarn
 	case ike.Failed:
+		switch {
+		case r.Why != nil && r.Why.Cause == ike.Terminated:
+			return slog.LevelInfo
+		case r.Conn == "":
+			return slog.LevelWarn
+		}
 		return slog.LevelError
 	}
 	return slog.LevelInfo

@@ -141,10 +141,17 @@ func TestReporter(t *testing.T) {
 	report(ike.Report{Kind: ike.Step, Conn: "branch", Text: "detail"})
 	report(ike.Report{Kind: ike.ChildUp, Conn: "branch", Child: "lan", Text: "up", Path: path})
 	report(ike.Report{Kind: ike.Failed, Text: "no proposal", Path: path})
+	report(ike.Report{Kind: ike.Failed, Conn: "branch", Text: "no answer"})
+	report(ike.Report{Kind: ike.Failed, Conn: "branch", Text: "ended", Why: &ike.Refusal{Cause: ike.Terminated}})
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if len(lines) != 2 || !strings.HasSuffix(lines[0], "info  child  branch/lan: up") ||
-		!strings.HasSuffix(lines[1], "error ike    no proposal peer=192.0.2.1:500") {
-		t.Errorf("logged %q", lines)
+	want := []string{"info  child  branch/lan: up", "warn  ike    no proposal peer=192.0.2.1:500", "error ike    branch: no answer", "info  ike    branch: ended"}
+	if len(lines) != len(want) {
+		t.Fatalf("logged %q", lines)
+	}
+	for i, line := range lines {
+		if !strings.HasSuffix(line, want[i]) {
+			t.Errorf("logged %q, want %q", line, want[i])
+		}
 	}
 }
 

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/goike/goike/conf"
@@ -26,7 +28,11 @@ func loadOrNone(file string) (*conf.Config, []string, error) {
 	if file == noConfig {
 		return conf.Default(), nil, nil
 	}
-	return load(file)
+	c, warnings, err := load(file)
+	if file == defaultConfig && errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; write one (see goike.toml(5)), name another with --config, or start without connections: --config none", err)
+	}
+	return c, warnings, err
 }
 
 // reload reads the configuration again. A file with errors changes nothing.
