@@ -134,6 +134,9 @@ func (g *Goiked) Status() (map[string]any, error) {
 // SAs lists its IKE SAs, by the stock swanctl.
 func (g *Goiked) SAs() ([]SA, error) { return g.at.SAs(g.URI) }
 
+// Stats is what `swanctl --stats --raw` prints.
+func (g *Goiked) Stats() (string, error) { return g.at.Swanctl(g.URI, "--stats", "--raw") }
+
 // Reload gives the daemon another configuration.
 func (g *Goiked) Reload(config string) error {
 	if err := os.WriteFile(g.Config, []byte(config), 0o600); err != nil {
