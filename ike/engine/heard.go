@@ -1,13 +1,10 @@
 package engine
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/goike/goike/conf"
-	"github.com/goike/goike/crypto/id"
 	"github.com/goike/goike/ike"
 )
 
@@ -298,84 +295,4 @@ func (s *Steward) end(sa *phase1, how ike.Terminate) {
 	sa.uncount()
 	sa.ending = true
 	s.out.Order(Order{IKE: sa.id, Event: how})
-}
-
-// crossing is how long after an IKE SA has come up another one of the peer, that says
-// INITIAL_CONTACT, may still be one that it began before: its first retransmission
-// lies within it. Then it knows the other one, and is told; if not, nobody answers.
-const crossing = 5 * time.Second
-
-// keepUnique applies unique_ids to an IKE SA that has come up.
-func (s *Steward) keepUnique(sa *phase1, contact bool) {
-	others := slices.Clone(s.unique[sa.key])
-	s.unique[sa.key] = append(s.unique[sa.key], sa)
-	policy := s.conf.UniqueIDs
-	if policy == conf.UniqueNever || (policy == conf.UniqueNo && !contact) {
-		return
-	}
-	for _, other := range others {
-		switch {
-		case other.ending:
-		case crossed(sa, other):
-			s.settleCrossing(sa, other)
-		case policy == conf.UniqueKeep && !contact:
-			s.end(sa, ike.Terminate{Why: "an IKE SA of the same identities is there (unique_ids = \"keep\")"})
-			return
-		default:
-			silent := contact && (other.initiator == sa.initiator || sa.established.Sub(other.established) > crossing)
-			s.end(other, ike.Terminate{Silent: silent, Force: contact && !silent, Why: "replaced by a new IKE SA of the same identities"})
-		}
-	}
-}
-
-// crossed tells whether both sides began at the same time: the later of two IKE SAs
-// was under way when the other one came up. A peer that has restarted began later.
-func crossed(later, other *phase1) bool {
-	return later.initiator != other.initiator && later.begun < other.established
-}
-
-const whyCrossed = "both sides began at the same time, the other IKE SA is kept"
-
-// settleCrossing keeps one of two IKE SAs that both sides began at the same time. The
-// peer does the same, and may have done it already: its answer is not waited for.
-func (s *Steward) settleCrossing(a, b *phase1) {
-	loser := a
-	if a.prevails(b) {
-		loser = b
-	}
-	s.end(loser, ike.Terminate{Force: true, Why: whyCrossed})
-}
-
-// prevails tells whether a stays, of two IKE SAs that both sides began: it is that of
-// the side with the lower identity, on which both sides agree whatever they have seen
-// of the other IKE SA; with equal ones, that with the lower initiator SPI.
-func (a *phase1) prevails(b *phase1) bool {
-	if c := compareIDs(a.key.local, a.key.remote); c != 0 {
-		return a.initiator == (c < 0)
-	}
-	return a.spiI < b.spiI
-}
-
-func compareIDs(a, b id.ID) int {
-	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Data, b.Data))
-}
-
-// yield ends our own attempt when the IKE SA that the peer began is up, and would
-// prevail over it.
-func (s *Steward) yield(sa *phase1) {
-	own := s.sas[sa.link.attempt]
-	if own == nil || own.up || sa.initiator || sa.ending || compareIDs(sa.key.local, sa.key.remote) <= 0 {
-		return
-	}
-	s.end(own, ike.Terminate{Force: true, Why: whyCrossed})
-}
-
-// release forgets the identities of an IKE SA.
-func (s *Steward) release(sa *phase1) {
-	rest := slices.DeleteFunc(s.unique[sa.key], func(x *phase1) bool { return x == sa })
-	if len(rest) == 0 {
-		delete(s.unique, sa.key)
-		return
-	}
-	s.unique[sa.key] = rest
 }
