@@ -85,7 +85,7 @@ func TestChildGoesWhileInstalling(t *testing.T) {
 		n.a.empty()
 	}
 
-	n, a, b = installing(t)
+	n, _, b = installing(t)
 	n.b.step(b, ike.Terminate{Why: "test"})
 	n.run()
 	n.a.release()
@@ -146,7 +146,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%s"} {
 			got := fmt.Sprintf(verb, x)
 			for _, k := range [][]byte{secret, a.keys.d, a.keys.ei, a.keys.er, a.keys.pi, a.keys.pr} {
-				if strings.Contains(got, fmt.Sprintf("%x", k[:8])) || strings.Contains(got, fmt.Sprint(k[:8])[1:20]) || strings.Contains(got, string(k[:8])) {
+				if strings.Contains(got, fmt.Sprintf("%x", k[:8])) || strings.Contains(got, fmt.Sprintf("%d", k[:8])[1:20]) || bytes.Contains([]byte(got), k[:8]) {
 					t.Errorf("%T with %s prints a secret: %s", x, verb, got)
 				}
 			}

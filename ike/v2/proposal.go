@@ -62,8 +62,8 @@ func fromWire(ws []wire.Proposal, proto wire.Protocol) (ps []crypto.Proposal, in
 	return ps, index
 }
 
-// chosen reads the one proposal of a response and checks that we offered it.
-// withoutKE tells that the key exchange was not part of the offer (RFC 7296, 1.2).
+// chosen reads the one proposal of a response and checks that it is one suite out
+// of mine, what we offered (RFC 7296, 2.7).
 func chosen(sa *wire.SA, mine []crypto.Proposal, proto wire.Protocol) (s crypto.Suite, spi []byte, ok bool) {
 	ps, index := fromWire(sa.Proposals, proto)
 	if len(sa.Proposals) != 1 || len(ps) != 1 {

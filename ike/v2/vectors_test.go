@@ -2,9 +2,13 @@ package v2
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"hash"
 	"os"
 	"path/filepath"
 	"testing"
@@ -206,4 +210,32 @@ func TestNATDetectionOfCharon(t *testing.T) {
 			t.Errorf("%s: another address of ours: %+v", name, n)
 		}
 	}
+}
+
+// When the PRF changes with the IKE SA, SKEYSEED is made with the old one and the
+// keys with the new one (RFC 7296, 2.18); computed here by hand.
+func TestKeysWithAnotherPRF(t *testing.T) {
+	mac := func(h func() hash.Hash, key []byte, data ...[]byte) []byte {
+		m := hmac.New(h, key)
+		for _, d := range data {
+			m.Write(d)
+		}
+		return m.Sum(nil)
+	}
+	oldD, shared := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
+	ni, nr := bytes.Repeat([]byte{3}, 32), bytes.Repeat([]byte{4}, 32)
+	spis := []byte{0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6}
+	seed := mac(sha256.New, oldD, shared, ni, nr)
+	var all, block []byte
+	for i := byte(1); len(all) < 3*48+2*36; i++ {
+		block = mac(sha512.New384, seed, block, ni, nr, spis, []byte{i})
+		all = append(all, block...)
+	}
+	old := &SA{suite: suiteOf(t, crypto.IKE, "aes256gcm16-prfsha256-curve25519")}
+	k, err := deriveKeys(suiteOf(t, crypto.IKE, "aes256gcm16-prfsha384-curve25519"), old.prf(), oldD, shared, ni, nr, 5, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "the key material", k.all, all[:3*48+2*36])
+	same(t, "SK_pr", k.pr, all[2*48+2*36:3*48+2*36])
 }
