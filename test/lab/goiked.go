@@ -36,6 +36,10 @@ func Build(dir string) (Binaries, error) {
 	return b, nil
 }
 
+// RaceDetector tells whether what Build builds has the race detector, which takes
+// several times the memory.
+const RaceDetector = raceEnabled
+
 // Goiked is a goiked in a namespace.
 type Goiked struct {
 	*Process
