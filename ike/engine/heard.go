@@ -269,6 +269,9 @@ func (s *Steward) ownFailed(now ike.Instant, l *link, sa *phase1, r ike.Report) 
 		s.failed(now, l, r.Why, r.Text)
 	case r.Child != "":
 		l.lastError, l.lastAt = r.Why, now
+		if l.asked[r.Child] == sa.id { // asked for again when the IKE SA is up
+			delete(l.asked, r.Child)
+		}
 	}
 }
 

@@ -353,3 +353,22 @@ func TestStop(t *testing.T) {
 	}
 	o.s.Release()
 }
+
+// A child that failed before its IKE SA was up is asked for again when that is up.
+func TestChildFailedEarly(t *testing.T) {
+	o := newOffice(t, siteConfig(conf.Start))
+	d := o.locate(nil)
+	if d == nil {
+		t.Fatal("not begun")
+	}
+	o.handle(Heard{ike.Report{Kind: ike.Failed, Conn: "site", Child: "lan", IKE: d.ID, Why: &ike.Refusal{Cause: ike.Internal}}})
+	before := len(o.orders)
+	o.up(d.ID, true, "")
+	asked := slices.ContainsFunc(o.orders[before:], func(x Order) bool {
+		ev, ok := x.Event.(ike.Initiate)
+		return ok && x.IKE == d.ID && ev.Child == "lan"
+	})
+	if !asked {
+		t.Errorf("not asked for again: %v", o.orders[before:])
+	}
+}
