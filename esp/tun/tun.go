@@ -80,9 +80,9 @@ func explain(name string, err error) error {
 	isOpen := errors.As(err, &open)
 	switch {
 	case isOpen && errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no %s: the tunnel device %s needs it (module tun; in a container it has to be passed in): %w", path, name, err)
+		return fmt.Errorf("there is no %s: a tunnel device needs it (module tun; in a container it has to be passed in): %w", path, err)
 	case isOpen && (errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO)):
-		return fmt.Errorf("%s is there, but the kernel has no tunnel devices (module tun), which %s needs: %w: %w", path, name, fs.ErrNotExist, err)
+		return fmt.Errorf("%s is there, but the kernel has no tunnel devices (module tun): %w: %w", path, fs.ErrNotExist, err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("tunnel device %s: permission denied (CAP_NET_ADMIN is needed, and access to %s): %w", name, path, err)
 	case errors.Is(err, unix.EBUSY):
