@@ -35,8 +35,10 @@ func interrupt(t *testing.T, run, bin, at string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = file.Close() }()
+	mark := fmt.Sprintf("GOIKE_INTERRUPTED=%d-%s", os.Getpid(), file.Name())
 	cmd := exec.Command(run, "-bin", bin)
 	cmd.Stdout, cmd.Stderr = file, file
+	cmd.Env = append(os.Environ(), mark)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -72,4 +74,26 @@ func interrupt(t *testing.T, run, bin, at string) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}
+	if left := runningWith(t, mark); len(left) > 0 {
+		t.Errorf("these programs run on: %v", left)
+	}
+}
+
+// runningWith lists the programs that have a word in their environment.
+func runningWith(t *testing.T, word string) (found []string) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		env, err := os.ReadFile(f)
+		if err != nil || !strings.Contains(string(env), word) {
+			continue // gone meanwhile, or not ours
+		}
+		if cmd, err := os.ReadFile(filepath.Join(filepath.Dir(f), "cmdline")); err == nil {
+			found = append(found, strings.ReplaceAll(string(cmd), "\x00", " "))
+		}
+	}
+	return found
 }

@@ -9,6 +9,7 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -29,6 +30,9 @@ type Lab struct {
 	Dir string
 
 	name    string
+	ctx     context.Context // of the programs that are run to their end
+	cancel  context.CancelFunc
+	running sync.WaitGroup // these programs
 	mu      sync.Mutex
 	closers []func() error
 	closed  bool
@@ -51,6 +55,7 @@ func New() (*Lab, error) {
 		return nil, err
 	}
 	l := &Lab{Dir: dir, name: name}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.Defer(func() error { return os.RemoveAll(dir) })
 	return l, nil
 }
@@ -76,12 +81,30 @@ func (l *Lab) Close() error {
 	closers := l.closers
 	l.closers, l.closed = nil, true
 	l.mu.Unlock()
+	l.cancel()
+	l.running.Wait()
 	var errs []error
 	for _, f := range slices.Backward(closers) {
 		errs = append(errs, f())
 	}
 	return errors.Join(errs...)
 }
+
+// run notes that a program is being run to its end: Close ends it and waits for
+// that. The error is that of a closed lab.
+func (l *Lab) run(ctx context.Context) (_ context.Context, done func(), err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, nil, errClosed
+	}
+	l.running.Add(1)
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(l.ctx, cancel)
+	return ctx, func() { stop(); cancel(); l.running.Done() }, nil
+}
+
+var errClosed = errors.New("the lab is closed")
 
 // Mkdir makes a directory of the lab.
 func (l *Lab) Mkdir(name string) (string, error) {

@@ -67,6 +67,11 @@ func (n *Namespace) Run(ctx context.Context, args ...string) (string, error) {
 // RunCommand is Run with more to say.
 func (n *Namespace) RunCommand(ctx context.Context, c Command) (string, error) {
 	var out, errs bytes.Buffer
+	ctx, done, err := n.lab.run(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	cmd := n.command(ctx, c)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	cmd.WaitDelay = time.Second
