@@ -20,9 +20,6 @@ const (
 	deviceRoom = 16
 	// cacheLine keeps packets from sharing one.
 	cacheLine = 64
-	// hugePacket lies behind the buffers of a batch, so that a device that cuts a train
-	// into packets larger than a buffer stays inside.
-	hugePacket = 1 << 16
 	// smallBatch is a batch that is not worth handing over.
 	smallBatch = 4
 )
@@ -61,7 +58,7 @@ func (b *outBatch) ready() chan struct{} { return b.done }
 func (p *Plane) newOutBatch() *outBatch {
 	n := 2 * p.batch
 	stride := (headroom + p.slot + tailroom + cacheLine - 1) &^ (cacheLine - 1)
-	slab := make([]byte, n*stride+hugePacket)
+	slab := make([]byte, n*stride)
 	b := &outBatch{
 		bufs: make([][]byte, n), sizes: make([]int, n), pkts: make([]outPacket, 0, n), done: make(chan struct{}, 1),
 		udp: make([]udp.Packet, 0, n), raw: make([]udp.Packet, 0, n), error: make([]byte, headroom+1280),

@@ -2,7 +2,8 @@
 
 // Package tun opens the tunnel device that packets for protected networks are
 // routed into. It moves packets in batches: the kernel hands over trains of TCP and
-// UDP packets, which are cut here, and takes trains, which are joined here.
+// UDP packets, which are cut here, and takes trains, which are joined here. Packets
+// that are no train are collected as far as they are there already.
 package tun
 
 import (
@@ -16,8 +17,8 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 )
 
-// Headroom is the number of octets before a packet that Write may overwrite; less
-// must not be given as offset.
+// Headroom is the number of octets before a packet that Read and Write may overwrite;
+// less must not be given as offset.
 const Headroom = 10 // struct virtio_net_hdr
 
 const path = "/dev/net/tun"
@@ -29,6 +30,7 @@ type Device struct {
 	index    int
 	mtu      int
 	warnings []string
+	reads    reader
 }
 
 // Open makes the tunnel device name, or takes over one that was made for this user,
@@ -51,7 +53,7 @@ func Open(name string, mtu int) (*Device, error) {
 		return nil, fmt.Errorf("tunnel device %s: %w", name, err)
 	}
 	d := &Device{dev: dev, name: name, mtu: mtu}
-	if err := d.configure(); err != nil {
+	if err := errors.Join(d.reads.init(dev), d.configure()); err != nil {
 		return nil, errors.Join(fmt.Errorf("tunnel device %s: %w", name, err), dev.Close())
 	}
 	return d, nil
@@ -93,6 +95,11 @@ func explain(name string, err error) error {
 	return fmt.Errorf("tunnel device %s cannot be opened: %w", name, err)
 }
 
+// queueLen is how many packets wait in the device while nobody reads: as many as in
+// that of an Ethernet interface. The kernel's own choice is half of that, which a
+// short pause of the reader fills.
+const queueLen = 1000
+
 // genNone is IN6_ADDR_GEN_MODE_NONE: no link-local address is made.
 const genNone = 1
 
@@ -105,6 +112,9 @@ func (d *Device) configure() error {
 	d.index = link.Attrs().Index
 	if err := netlink.LinkSetMTU(link, d.mtu); err != nil {
 		return fmt.Errorf("MTU %d: %w", d.mtu, err)
+	}
+	if err := netlink.LinkSetTxQLen(link, queueLen); err != nil {
+		d.warnings = append(d.warnings, fmt.Sprintf("the queue of %s keeps its length: %v", d.name, err))
 	}
 	// Without IPv6 there is no address to keep away either.
 	if err := netlink.LinkSetIP6AddrGenMode(link, genNone); err != nil && hasIPv6(d.name) {
@@ -136,23 +146,9 @@ func (d *Device) Index() int { return d.index }
 // MTU is the MTU that the device was opened with.
 func (d *Device) MTU() int { return d.mtu }
 
-// BatchSize is the largest number of packets that Read returns and Write takes.
+// BatchSize is the largest number of packets that Write takes, and that is worth
+// having buffers for in Read.
 func (d *Device) BatchSize() int { return d.dev.BatchSize() }
-
-// Read waits for packets, writes packet i to bufs[i][offset:] and its length to
-// sizes[i], and returns how many there are. BatchSize buffers have room for every
-// train of packets of 512 octets and more; of longer ones the rest is lost. A packet
-// of a train that does not fit its buffer is cut, and sizes[i] tells its full length:
-// octets up to there are read from the buffer's capacity, which must have 64 KB more
-// than its length. After Close it returns os.ErrClosed, likewise when the interface
-// is gone.
-func (d *Device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
-	n, err := d.dev.Read(bufs, sizes, offset)
-	if errors.Is(err, tun.ErrTooManySegments) {
-		return n, nil
-	}
-	return n, err
-}
 
 // Write sends the packets bufs[i][offset:] to the host; offset is Headroom at least,
 // and at most BatchSize packets are taken. Those of a flow are joined in the capacity

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +89,7 @@ func udpAddr(s string) *net.UDPAddr { return net.UDPAddrFromAddrPort(netip.MustP
 func checkLink(t *testing.T, d *Device, link netlink.Link) {
 	t.Helper()
 	a := link.Attrs()
-	if a.Flags&net.FlagUp == 0 || a.MTU != mtu || a.Index != d.Index() || d.Name() != "goike-test" || d.MTU() != mtu {
+	if a.Flags&net.FlagUp == 0 || a.MTU != mtu || a.TxQLen != queueLen || a.Index != d.Index() || d.Name() != "goike-test" || d.MTU() != mtu {
 		t.Errorf("link is %+v, device %s, index %d", a, d.Name(), d.Index())
 	}
 	if b, err := os.ReadFile("/proc/sys/net/ipv4/conf/goike-test/rp_filter"); err != nil || string(b) != "0\n" {
@@ -133,14 +134,14 @@ func reply(ask []byte, payload string) []byte {
 	binary.BigEndian.PutUint16(pkt[2:], uint16(len(pkt)))
 	binary.BigEndian.PutUint16(pkt[24:], uint16(len(pkt)-20))
 	pkt[10], pkt[11], pkt[26], pkt[27] = 0, 0, 0, 0
-	binary.BigEndian.PutUint16(pkt[10:], ^sum(pkt[:20], 0))
+	binary.BigEndian.PutUint16(pkt[10:], ^sumOf(pkt[:20], 0))
 	pseudo := uint32(17) + uint32(len(pkt)-20)
-	binary.BigEndian.PutUint16(pkt[26:], ^sum(append(bytes.Clone(pkt[12:20]), pkt[20:]...), pseudo))
+	binary.BigEndian.PutUint16(pkt[26:], ^sumOf(append(bytes.Clone(pkt[12:20]), pkt[20:]...), pseudo))
 	return pkt
 }
 
-// sum is the Internet checksum, not inverted.
-func sum(b []byte, start uint32) uint16 {
+// sumOf is the Internet checksum, not inverted.
+func sumOf(b []byte, start uint32) uint16 {
 	s := start
 	for len(b) > 1 {
 		s += uint32(b[0])<<8 | uint32(b[1])
@@ -161,11 +162,11 @@ func TestBothWays(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := r.read(t, 1)[0]
-	if string(ask[28:]) != "there" || sum(ask[:20], 0) != 0xffff {
+	if string(ask[28:]) != "there" || sumOf(ask[:20], 0) != 0xffff {
 		t.Fatalf("read % x", ask)
 	}
 	pseudo := uint32(17) + uint32(len(ask)-20)
-	if got := sum(append(bytes.Clone(ask[12:20]), ask[20:]...), pseudo); got != 0xffff {
+	if got := sumOf(append(bytes.Clone(ask[12:20]), ask[20:]...), pseudo); got != 0xffff {
 		t.Errorf("the UDP checksum was not filled in: sum %04x", got)
 	}
 	// A run of packets of the flow, the first with room for the others.
@@ -193,6 +194,16 @@ func TestBothWays(t *testing.T) {
 	}
 }
 
+// segmented is the control message that lets the kernel cut a datagram.
+func segmented(seg int) []byte {
+	oob := make([]byte, unix.CmsgSpace(2))
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
+	h.Level, h.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
+	binary.NativeEndian.PutUint16(oob[unix.CmsgLen(0):], uint16(seg))
+	return oob
+}
+
 // A burst that the kernel has not cut yet comes out of one Read in pieces.
 func TestTrainIsCut(t *testing.T) {
 	r := newRig(t)
@@ -201,12 +212,7 @@ func TestTrainIsCut(t *testing.T) {
 	for i := range payload {
 		payload[i] = byte(i / seg)
 	}
-	oob := make([]byte, unix.CmsgSpace(2))
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
-	h.Level, h.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
-	h.SetLen(unix.CmsgLen(2))
-	binary.NativeEndian.PutUint16(oob[unix.CmsgLen(0):], seg)
-	if _, _, err := r.conn.WriteMsgUDP(payload, oob, nil); err != nil {
+	if _, _, err := r.conn.WriteMsgUDP(payload, segmented(seg), nil); err != nil {
 		t.Fatal(err)
 	}
 	for i, pkt := range r.read(t, n) {
@@ -214,9 +220,50 @@ func TestTrainIsCut(t *testing.T) {
 		if !bytes.Equal(pkt[28:], want) {
 			t.Fatalf("packet %d has %d octets %.8x, want %d %.8x", i, len(pkt)-28, pkt[28:], len(want), want)
 		}
-		if sum(pkt[:20], 0) != 0xffff || int(binary.BigEndian.Uint16(pkt[2:])) != len(pkt) {
+		if sumOf(pkt[:20], 0) != 0xffff || int(binary.BigEndian.Uint16(pkt[2:])) != len(pkt) {
 			t.Fatalf("packet %d has a bad header: % x", i, pkt[:28])
 		}
+	}
+}
+
+// Packets that are there already come out of one Read, as many as it has buffers for,
+// and a train goes on in the next Read.
+func TestBatches(t *testing.T) {
+	r := newRig(t)
+	send := func(payload string, seg int) {
+		t.Helper()
+		var oob []byte
+		if seg > 0 {
+			oob = segmented(seg)
+		}
+		if _, _, err := r.conn.WriteMsgUDP([]byte(payload), oob, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send("first", 0)
+	r.read(t, 1) // what the kernel says when the device comes up was before it
+	send("a", 0)
+	send(strings.Repeat("b", 100)+strings.Repeat("c", 100)+"d", 100)
+	send("e", 0)
+	send(strings.Repeat("f", 600), 0)
+	var got []string
+	for _, want := range []int{3, 3} {
+		n, err := r.Read(r.bufs[:3], r.sizes, room)
+		if err != nil || n != want {
+			t.Fatalf("%d packets (%v), want %d", n, err, want)
+		}
+		for i := range n {
+			got = append(got, string(r.bufs[i][room+28:room+r.sizes[i]]))
+		}
+	}
+	if want := []string{"a", strings.Repeat("b", 100), strings.Repeat("c", 100), "d", "e", strings.Repeat("f", 600)}; !slices.Equal(got, want) {
+		t.Errorf("read %q", got)
+	}
+	send(strings.Repeat("g", 600), 0)
+	send("h", 0)
+	small := [][]byte{make([]byte, room+100), make([]byte, room+100)}
+	if n, err := r.Read(small, r.sizes, room); n != 2 || err != nil || r.sizes[0] != 628 || r.sizes[1] != 29 || small[1][room+28] != 'h' {
+		t.Errorf("%d packets of %d octets (%v) in buffers that are too small", n, r.sizes[:2], err)
 	}
 }
 

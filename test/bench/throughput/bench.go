@@ -132,7 +132,7 @@ func (b *bench) through(client, server *lab.Namespace, from, to netip.Addr) (fig
 		return figures{}, err
 	}
 	rate, err := lossFree(func(bits int64) (lab.Throughput, error) {
-		return lab.Measure(client, server, lab.Iperf{From: from, To: to, Seconds: 1, UDP: true, Size: 1400, Rate: bits})
+		return datagrams(client, server, from, to, bits)
 	})
 	return figures{there.Bits, back.Bits, rate}, err
 }
@@ -142,6 +142,7 @@ const (
 	slowest   = 50e6
 	fastest   = 20e9
 	step      = 1.15
+	tries     = 3 // of a rate: other programs make a receiver lose something too
 )
 
 // lossFree looks for the highest rate at which next to nothing is lost: faster
@@ -149,7 +150,7 @@ const (
 func lossFree(measure func(bits int64) (lab.Throughput, error)) (float64, error) {
 	best := 0.0
 	for rate, by := slowest, 1.5; rate < fastest; rate *= by {
-		got, err := measure(int64(rate))
+		got, err := bestOf(measure, rate)
 		if err != nil {
 			return 0, err
 		}
@@ -164,6 +165,24 @@ func lossFree(measure func(bits int64) (lab.Throughput, error)) (float64, error)
 			return best, nil
 		}
 		rate, by = max(best, slowest), step
+	}
+	return best, nil
+}
+
+// bestOf is the best of the tries at a rate. The first that is good enough is.
+func bestOf(measure func(bits int64) (lab.Throughput, error), rate float64) (best lab.Throughput, err error) {
+	best.Lost = 100
+	for range tries {
+		got, err := measure(int64(rate))
+		if err != nil {
+			return best, err
+		}
+		if got.Lost < best.Lost || got.Lost == best.Lost && got.Bits > best.Bits {
+			best = got
+		}
+		if got.Lost <= tolerable && got.Bits >= 0.9*rate {
+			return got, nil
+		}
 	}
 	return best, nil
 }

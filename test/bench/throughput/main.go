@@ -6,7 +6,7 @@
 //
 // Rates are those at the receiver, the best of the rounds: machines are noisy,
 // and noise only slows down. Datagrams are sent ever faster until more than 0.1
-// percent are lost.
+// percent are lost in each of three tries.
 package main
 
 import (
@@ -74,7 +74,7 @@ func table(bare, goike, swan figures) error {
 	}{
 		{"TCP, A to B", goike.there, swan.there, bare.there},
 		{"TCP, B to A", goike.back, swan.back, bare.back},
-		{"UDP 1400 octets, loss-free", goike.datagrams, swan.datagrams, bare.datagrams},
+		{fmt.Sprintf("UDP %d octets, loss-free", datagramSize), goike.datagrams, swan.datagrams, bare.datagrams},
 	} {
 		fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%.1f\t%.2f\t\n", r.name, r.g/1e9, r.s/1e9, r.g/r.s, r.bareValue/1e9)
 	}
