@@ -114,6 +114,8 @@ type Steward struct {
 	nextID   uint64
 	reqID    uint32
 	stopping bool
+	loading  bool
+	trapOps  []esp.Op // of the load under way
 }
 
 // trapped is whom a trap policy serves.

@@ -372,3 +372,30 @@ func TestChildFailedEarly(t *testing.T) {
 		t.Errorf("not asked for again: %v", o.orders[before:])
 	}
 }
+
+// The policies of a load change at once: what the old and the new configuration both
+// protect is protected in between.
+func TestTrapsOfALoadChangeTogether(t *testing.T) {
+	prefix := conf.Selector{First: peerAddr.Addr(), Last: peerAddr.Addr(), PortLast: 65535}
+	config := func(lifetime time.Duration) *conf.Config {
+		c := &conf.Config{}
+		for _, name := range []string{"a", "b"} {
+			c.Connections = append(c.Connections, &conf.Connection{
+				Name: name, Behavior: conf.OnDemand, Gateway: conf.Gateway{Host: "peer"}, Lifetime: lifetime,
+				Children: []*conf.Child{{Name: "lan", Local: []conf.Selector{prefix}, Remote: []conf.Selector{prefix}}},
+			})
+		}
+		return c
+	}
+	o := newOffice(t, config(time.Hour))
+	if len(o.traps) != 1 || len(o.traps[0]) != 6 {
+		t.Fatalf("two connections came by %d changes: %v", len(o.traps), o.traps)
+	}
+	o.handle(Load{Config: config(2 * time.Hour)})
+	if len(o.traps) != 2 || len(o.traps[1]) != 12 {
+		t.Fatalf("two changed connections took %d changes", len(o.traps)-1)
+	}
+	if _, ok := o.traps[1][11].(esp.AddPolicy); !ok {
+		t.Errorf("what is new does not come last: %v", o.traps[1])
+	}
+}

@@ -16,6 +16,8 @@ func (s *Steward) load(now ike.Instant, c *conf.Config) {
 	if s.stopping {
 		return
 	}
+	s.loading = true
+	defer s.endLoad()
 	old := s.byName
 	s.conf = c
 	s.byName = make(map[string]*link, len(c.Connections))
@@ -45,6 +47,26 @@ func (s *Steward) load(now ike.Instant, c *conf.Config) {
 			s.begin(now, l)
 		}
 	}
+}
+
+// changeTraps changes policies. Those of one load go to the data plane together, when
+// it is over: a route that the old and the new configuration both want is never gone
+// in between, nor is one that a killed daemon has left and that a connection further
+// down wants.
+func (s *Steward) changeTraps(ops []esp.Op) {
+	if s.loading {
+		s.trapOps = append(s.trapOps, ops...)
+		return
+	}
+	s.out.Trap(ops)
+}
+
+func (s *Steward) endLoad() {
+	s.loading = false
+	if len(s.trapOps) > 0 {
+		s.out.Trap(s.trapOps)
+	}
+	s.trapOps = nil
 }
 
 // discard takes down a connection that is no longer configured as it was.
@@ -130,7 +152,7 @@ func (s *Steward) trapChild(l *link, c *conf.Child, local, remote netip.Addr) {
 		ops[i] = esp.AddPolicy{Policy: p}
 	}
 	l.traps = append(l.traps, policies...)
-	s.out.Trap(ops)
+	s.changeTraps(ops)
 }
 
 // untrap removes the policies of a link.
@@ -148,7 +170,7 @@ func (s *Steward) untrap(l *link) {
 		ops[i] = esp.DelPolicy{Policy: p}
 	}
 	l.traps = nil
-	s.out.Trap(ops)
+	s.changeTraps(ops)
 }
 
 // acquired sets up the child that traffic asks for; one negotiation serves however
