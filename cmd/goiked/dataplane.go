@@ -106,6 +106,9 @@ func (o *outside) openUserspace(ctx context.Context, c *conf.Config, warn func(s
 	if err != nil {
 		return err
 	}
+	for _, text := range dev.Warnings() {
+		warn(text)
+	}
 	var network plane.Network
 	if c.Network.InstallRoutes {
 		routes, err := hostnet.Open(ctx, hostnet.Options{Device: dev.Name(), Mark: outerMark, Warn: warn})
