@@ -26,7 +26,7 @@ func follow(t *testing.T, events []control.Event, args ...string) string {
 	probe.Report.Child, probe.Report.ChildID = "lan", 2
 	for !strings.Contains(out.text(), "child-rekey") {
 		f.publish(probe)
-		time.Sleep(time.Millisecond)
+		pause(ctx, t, &out)
 	}
 	f.publish(control.Event{Log: &control.LogLine{Text: "BEGIN"}})
 	for _, ev := range events {
@@ -34,7 +34,7 @@ func follow(t *testing.T, events []control.Event, args ...string) string {
 	}
 	f.publish(control.Event{Log: &control.LogLine{Text: "END"}})
 	for !strings.Contains(out.text(), "END") {
-		time.Sleep(time.Millisecond)
+		pause(ctx, t, &out)
 	}
 	cancel()
 	if code := <-done; code != exitOK {
@@ -44,6 +44,16 @@ func follow(t *testing.T, events []control.Event, args ...string) string {
 	_, shown, _ = strings.Cut(shown, "\n")
 	shown, _, _ = strings.Cut(shown, "END")
 	return shown[:strings.LastIndex(shown, "\n")+1]
+}
+
+// pause waits a little for what is to be printed, until ctx is over.
+func pause(ctx context.Context, t *testing.T, out *watcher) {
+	t.Helper()
+	select {
+	case <-ctx.Done():
+		t.Fatalf("not printed in time; so far: %s", out.text())
+	case <-time.After(time.Millisecond):
+	}
 }
 
 func report(kind ike.ReportKind, st ike.Status) control.Event {
