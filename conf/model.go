@@ -16,14 +16,17 @@ const Forever time.Duration = 0
 
 // Config is a whole configuration.
 type Config struct {
-	UniqueIDs   UniqueIDs
-	Dataplane   Backend
-	Network     Network
-	Control     Control
-	Log         Log
-	Retransmit  Retransmit
-	Limits      HalfOpenLimits
-	Connections []*Connection // in the order of the file
+	UniqueIDs UniqueIDs
+	Dataplane Backend
+	Network   Network
+	// ExcludeMyNetwork is exclude_my_network: hosts on directly attached networks are
+	// reached in the clear where a remote network covers them.
+	ExcludeMyNetwork bool
+	Control          Control
+	Log              Log
+	Retransmit       Retransmit
+	Limits           HalfOpenLimits
+	Connections      []*Connection // in the order of the file
 }
 
 // UniqueIDs is ipsec.unique_ids.
@@ -51,6 +54,7 @@ const (
 // Network is the [network] section.
 type Network struct {
 	InstallRoutes bool
+	RouteBased    bool // a tunnel interface per connection
 }
 
 // Control is the [control] section.
@@ -169,11 +173,46 @@ type Connection struct {
 // Mode is the mode of a child SA.
 type Mode uint8
 
-// The modes.
+// The modes. Pass and Drop make no SAs: traffic of these networks is let through in
+// the clear, or not at all.
 const (
 	Tunnel Mode = iota
 	Transport
+	BEET
+	Pass
+	Drop
 )
+
+// Shunt tells whether the mode makes no SAs.
+func (m Mode) Shunt() bool { return m == Pass || m == Drop }
+
+// Mark is a mark of packets and the bits of it that count; the zero Mark is none.
+type Mark struct{ Value, Mask uint32 }
+
+// Offload is what of an SA the network card is to do.
+type Offload uint8
+
+// The kinds of offload.
+const (
+	OffloadNone Offload = iota
+	OffloadAuto
+	OffloadCrypto
+	OffloadPacket
+)
+
+// Kernel is how SAs and policies of a child look in the data plane, beside what is
+// negotiated.
+type Kernel struct {
+	MarkIn, MarkOut       Mark // of the packets that policies and SAs are for
+	SetMarkIn, SetMarkOut Mark // given to packets
+	IfIDIn, IfIDOut       uint32
+	Offload               Offload
+	NoCopyDF, NoCopyECN   bool
+	CopyDSCPIn            bool
+	NoCopyDSCPOut         bool
+	TFCPad                uint16
+	Priority              uint32 // of the policies, 0: computed from the networks
+}
 
 // Child is a [[phase1.phase2]]: a tunnel.
 type Child struct {
@@ -184,8 +223,13 @@ type Child struct {
 	Remote      []Selector
 	Protocol    crypto.Proto // ESP or AH
 	Proposals   []crypto.Proposal
-	Lifetime    time.Duration // hard limit, Forever: none
-	Window      uint32        // replay window in packets
+	// DefaultProposals: the configuration named none. What the data plane lacks of them
+	// is then left out instead of being an error.
+	DefaultProposals bool
+	Lifetime         time.Duration // hard limit, Forever: none
+	Window           uint32        // replay window in packets
+	IPComp           bool
+	Kernel           Kernel
 }
 
 // Selector is one entry of local_network or remote_network: an address range,

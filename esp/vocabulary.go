@@ -24,10 +24,12 @@ const (
 // Mode is the mode of an SA (RFC 4301, 4.1).
 type Mode uint8
 
-// The modes.
+// The modes. BEET is transport mode with the inner addresses fixed by the SA's
+// selector and replaced on the way (draft-nikander-esp-beet-mode).
 const (
 	Tunnel Mode = iota
 	Transport
+	BEET
 )
 
 // Direction is the direction of a policy or SA, as seen from this host.
@@ -79,7 +81,24 @@ type Limits struct {
 	SoftTime, HardTime       time.Duration
 }
 
-// SA is one security association, of one direction.
+// Mark is a mark of packets (SO_MARK, fwmark) and the bits of it that count. The
+// zero Mark is none.
+type Mark struct{ Value, Mask uint32 }
+
+// Offload says what of an SA the network card is to do.
+type Offload uint8
+
+// The kinds of offload. Auto takes packet offload, else crypto offload, else none;
+// the others are refused where the card cannot.
+const (
+	OffloadNone Offload = iota
+	OffloadAuto
+	OffloadCrypto
+	OffloadPacket
+)
+
+// SA is one security association, of one direction. That of IPComp (RFC 3173) has
+// the CPI as its SPI, no algorithms and no keys: packets are compressed by DEFLATE.
 type SA struct {
 	ID   SAID
 	Src  netip.Addr // outer source
@@ -97,10 +116,14 @@ type SA struct {
 	Limits    Limits
 	NoCopyDF  bool   // tunnel mode: do not copy DF to the outer header
 	CopyDSCP  bool   // tunnel mode: copy DSCP to the outer header
+	DecapDSCP bool   // tunnel mode, In: copy the outer DSCP to the inner header
+	NoECN     bool   // tunnel mode: do not carry ECN over (RFC 6040)
 	TFCPad    uint16 // pad packets up to this size, 0: none (RFC 4303, 2.7)
-	Mark      uint32
-	IfID      uint32
-	Selectors []Selector // In: what may come out of it; empty: whatever the policies allow
+	Mark      Mark   // only for packets with this mark
+	SetMark   Mark   // given to packets: Out, to the outer one; In, to what comes out
+	IfID      uint32 // of the XFRM interface that it belongs to, 0: none
+	Offload   Offload
+	Selectors []Selector // In: what may come out of it; empty: whatever the policies allow. BEET: one, the inner addresses
 }
 
 // Action is what a policy does with a packet.
@@ -125,11 +148,15 @@ type Policy struct {
 	// and, Out, an Acquire notice is sent once per Name.
 	Proto    Proto
 	Mode     Mode
-	Src, Dst netip.Addr // outer addresses, tunnel mode
-	ReqID    uint32
-	Mark     uint32
-	IfID     uint32
-	Name     string // "connection/child" that it serves; goes into notices
+	Src, Dst netip.Addr // outer addresses; in transport mode those of the peers, too
+	// IPComp: packets go through an IPComp SA, too, inside of that of Proto, with the
+	// same ReqID (RFC 3173, RFC 7296, 2.22). Mode is then that of the IPComp SA, the
+	// other SA is in transport mode.
+	IPComp bool
+	ReqID  uint32
+	Mark   Mark
+	IfID   uint32
+	Name   string // "connection/child" that it serves; goes into notices
 	// Owner tells apart policies of the same selector: the unique ID of the child SA
 	// that installed it, 0 for the configuration (traps). Among owners the one with
 	// the lowest Priority, then the one added last, is in force; when it goes, the

@@ -114,7 +114,7 @@ func (p *Plane) addPolicy(pol esp.Policy, c *change) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("policy for %s: its selector %s to %s is no selector", pol.Name, pol.Sel.Src, pol.Sel.Dst)
-	case pol.Mark != 0 || pol.IfID != 0:
+	case pol.Mark != (esp.Mark{}) || pol.IfID != 0:
 		return fmt.Errorf("policy for %s: marks and interface IDs need the kernel's data plane", pol.Name)
 	case pol.Dir > esp.Forward || pol.Action > esp.Discard:
 		return fmt.Errorf("policy for %s: no direction %d or action %d", pol.Name, pol.Dir, pol.Action)
@@ -142,7 +142,7 @@ func (p *Plane) addPolicy(pol esp.Policy, c *change) error {
 
 func (p *Plane) delPolicy(pol esp.Policy, c *change) {
 	var ok bool
-	if pol.Sel, ok = normal(pol.Sel); !ok || pol.Mark != 0 || pol.IfID != 0 {
+	if pol.Sel, ok = normal(pol.Sel); !ok || pol.Mark != (esp.Mark{}) || pol.IfID != 0 {
 		return // was never installed
 	}
 	old := p.spdOf(pol.Dir).del(&pol)

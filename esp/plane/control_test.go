@@ -116,14 +116,14 @@ func TestRefused(t *testing.T) {
 		text string
 	}{
 		{sa(func(s *esp.SA) { s.ID.Proto = esp.ProtoAH }), "AH"},
-		{sa(func(s *esp.SA) { s.Mark = 1 }), "marks"},
+		{sa(func(s *esp.SA) { s.Mark = esp.Mark{Value: 1, Mask: 1} }), "marks"},
 		{sa(func(s *esp.SA) { s.IfID = 1 }), "marks"},
 		{sa(func(s *esp.SA) { s.Src = netip.Addr{} }), "outer address"},
 		{sa(func(s *esp.SA) { s.Src = netip.MustParseAddr("2001:db8::1") }), "two families"},
 		{sa(func(s *esp.SA) { s.Dir = esp.Forward }), "direction"},
 		{sa(func(s *esp.SA) { s.EncrKey = s.EncrKey[:3] }), "octets of key"},
 		{sa(func(s *esp.SA) { s.Dir, s.Window = esp.In, 7 }), "window"},
-		{pol(func(p *esp.Policy) { p.Mark = 1 }), "marks"},
+		{pol(func(p *esp.Policy) { p.Mark = esp.Mark{Value: 1, Mask: 1} }), "marks"},
 		{pol(func(p *esp.Policy) { p.Proto = esp.ProtoAH }), "ESP only"},
 		{pol(func(p *esp.Policy) { p.Sel.Src = netip.Prefix{} }), "no selector"},
 		{pol(func(p *esp.Policy) { p.Sel.Src = netip.MustParsePrefix("::/0") }), "no selector"},
@@ -144,7 +144,7 @@ func TestRefused(t *testing.T) {
 	}
 	// After an error the rest is not tried; removing what is not there is none.
 	good := protect(esp.Out, "10.0.0.0/8", "10.0.0.0/8", 1)
-	if err := h.Apply(t.Context(), []esp.Op{sa(func(s *esp.SA) { s.Mark = 1 }), good}); err == nil || len(*h.out.tuples.Load()) != 0 {
+	if err := h.Apply(t.Context(), []esp.Op{sa(func(s *esp.SA) { s.Mark = esp.Mark{Value: 1, Mask: 1} }), good}); err == nil || len(*h.out.tuples.Load()) != 0 {
 		t.Errorf("%v, and the rest was tried", err)
 	}
 	h.apply(esp.DelPolicy(good), esp.DelSA{ID: esp.SAID{SPI: 5}})
@@ -293,7 +293,7 @@ func TestNoKeysInErrors(t *testing.T) {
 	h := newHost(t, nil)
 	defer h.close()
 	out, _ := tunnel{src: "192.0.2.1", dst: "192.0.2.2", spi: 0x1001}.sas(t)
-	out.Mark = 1
+	out.Mark = esp.Mark{Value: 1, Mask: 1}
 	err := h.Apply(t.Context(), []esp.Op{esp.AddSA{SA: out}})
 	if text := fmt.Sprintf("%v %+v", err, out); strings.Contains(text, fmt.Sprintf("%x", []byte(out.EncrKey)[:4])) {
 		t.Errorf("a key in %q", text)

@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
@@ -35,7 +36,7 @@ var errSameKeys = errors.New("it cannot be changed in this way under the keys th
 // checkSA refuses what this plane cannot do.
 func checkSA(sa *esp.SA) error {
 	switch {
-	case sa.Mark != 0 || sa.IfID != 0:
+	case sa.Mark != (esp.Mark{}) || sa.IfID != 0:
 		return errors.New("marks and interface IDs need the kernel's data plane")
 	case !sa.ID.Dst.IsValid() || !sa.Src.IsValid():
 		return errors.New("it lacks an outer address")
@@ -332,4 +333,12 @@ func (p *Plane) moveIn(m esp.MoveSA, to esp.SAID) bool {
 	sa.ReqID, sa.Selectors = old.reqID, old.selectors
 	s.see(sa)
 	return true
+}
+
+// Check implements engine.DataPlane.
+func (p *Plane) Check(_ context.Context, sa esp.SA) error {
+	if sa.ID.Proto != esp.ProtoESP {
+		return fmt.Errorf("IP protocol %d: this data plane has ESP only: %w", sa.ID.Proto, errors.ErrUnsupported)
+	}
+	return nil
 }

@@ -14,9 +14,14 @@ type DataPlane interface {
 	// AllocSPI reserves an SPI for an inbound SA from src to dst. It is released by
 	// a DelSA, or by the plane itself when no AddSA follows.
 	AllocSPI(ctx context.Context, src, dst netip.Addr, p esp.Proto) (uint32, error)
-	// Apply carries out operations in order. Each is idempotent; after an error the
-	// rest has not been tried.
+	// Apply carries out operations in order. Each is idempotent; after an error those
+	// behind the failed one may have been carried out or not.
 	Apply(ctx context.Context, ops []esp.Op) error
+	// Check tells whether SAs like sa can be held: its protocol, mode, algorithms and
+	// all else but addresses, SPI and keys, which are not looked at. The error says in
+	// one line what cannot be, and wraps errors.ErrUnsupported; any other error means
+	// that it could not be found out.
+	Check(ctx context.Context, sa esp.SA) error
 	Query(ctx context.Context, id esp.SAID) (esp.Usage, error)
 	// Watch delivers notices until ctx is done. It is called once.
 	Watch(ctx context.Context, sink func(esp.Notice)) error
@@ -42,6 +47,9 @@ func (n *None) AllocSPI(context.Context, netip.Addr, netip.Addr, esp.Proto) (uin
 
 // Apply implements DataPlane.
 func (n *None) Apply(context.Context, []esp.Op) error { return nil }
+
+// Check implements DataPlane.
+func (n *None) Check(context.Context, esp.SA) error { return nil }
 
 // Query implements DataPlane.
 func (n *None) Query(context.Context, esp.SAID) (esp.Usage, error) {

@@ -20,7 +20,17 @@ import (
 // Route leads packets for a protected network into the tunnel device. Local is the
 // network on this side: an address of this host in it becomes the source address of
 // the host's own packets, so that they are of the tunnel, too.
-type Route struct{ Dst, Local netip.Prefix }
+type Route struct {
+	Dst, Local netip.Prefix
+	// Via is the peer's outer address: packets leave on the way to it, where the kernel
+	// protects them. Invalid: they go into Device.
+	Via netip.Addr
+	// Device is the tunnel device, "": Options.Device.
+	Device string
+	// Bypass: packets for Dst are for no tunnel, though another route covers them. They
+	// go where they would without us.
+	Bypass bool
+}
 
 // Options say which table and rule are ours.
 type Options struct {

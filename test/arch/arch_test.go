@@ -71,6 +71,9 @@ var mayImport = []struct {
 	{"ike/wire", nil},
 	{"esp", []string{"crypto/..."}},
 	{"esp/...", []string{"esp/...", "crypto/...", "internal/udp", "internal/hostnet"}},
+	{"xfrm/message", []string{"crypto/..."}},
+	{"xfrm/netlink", []string{"xfrm/message"}},
+	{"xfrm", []string{"xfrm/...", "esp", "crypto/...", "internal/hostnet"}},
 	{"conf/...", []string{"conf/...", "crypto/..."}},
 	{"ike", []string{"ike/wire", "conf", "crypto/...", "esp"}},
 	{"ike/ts", []string{"ike/wire", "conf", "esp"}},
@@ -82,8 +85,8 @@ var mayImport = []struct {
 	{"ike/engine", []string{"ike", "ike/child", "ike/ts", "ike/wire", "ike/control", "conf", "crypto/...", "esp"}},
 	{"internal/...", []string{"internal/..."}},
 	{"cmd/goikectl", []string{"ike/control", "ike", "ike/ts", "conf", "crypto/...", "esp", "internal/version"}},
-	{"cmd/...", []string{"ike/...", "conf/...", "crypto/...", "esp/...", "internal/..."}},
-	{"test/...", []string{"test/...", "ike/...", "conf/...", "crypto/...", "esp/...", "internal/..."}},
+	{"cmd/...", []string{"ike/...", "conf/...", "crypto/...", "esp/...", "xfrm/...", "internal/..."}},
+	{"test/...", []string{"test/...", "ike/...", "conf/...", "crypto/...", "esp/...", "xfrm/...", "internal/..."}},
 }
 
 func fits(name, pattern string) bool {
