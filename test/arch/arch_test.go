@@ -73,6 +73,7 @@ var mayImport = []struct {
 	{"esp/...", []string{"esp/...", "crypto/...", "internal/udp", "internal/hostnet"}},
 	{"xfrm/message", []string{"crypto/..."}},
 	{"xfrm/netlink", []string{"xfrm/message"}},
+	{"xfrm/keepalive", []string{"esp"}},
 	{"xfrm", []string{"xfrm/...", "esp", "crypto/...", "internal/hostnet"}},
 	{"conf/...", []string{"conf/...", "crypto/..."}},
 	{"ike", []string{"ike/wire", "conf", "crypto/...", "esp"}},
