@@ -55,7 +55,7 @@ func (s *Steward) named(conn, child string) (*link, []string, error) {
 	if conn == "" {
 		for _, l := range s.links {
 			if _, ok := l.conn.Child(child); ok && child != "" {
-				return l, []string{child}, nil
+				return l, []string{child}, canBeUp(l.conn, child)
 			}
 		}
 		return nil, nil, fmt.Errorf("no connection has a child %q", child)
@@ -65,12 +65,24 @@ func (s *Steward) named(conn, child string) (*link, []string, error) {
 		return nil, nil, fmt.Errorf("no connection %q is configured", conn)
 	}
 	if child == "" {
-		return l, l.names(), nil
+		if names := l.names(); len(names) > 0 {
+			return l, names, nil
+		}
+		return nil, nil, fmt.Errorf("connection %q only passes or drops packets: nothing is to be set up", conn)
 	}
-	if _, ok := l.conn.Child(child); !ok {
-		return nil, nil, fmt.Errorf("connection %q has no child %q", conn, child)
+	return l, []string{child}, canBeUp(l.conn, child)
+}
+
+// canBeUp tells whether a connection has a child of a name, and one with SAs.
+func canBeUp(c *conf.Connection, name string) error {
+	k, ok := c.Child(name)
+	switch {
+	case !ok:
+		return fmt.Errorf("connection %q has no child %q", c.Name, name)
+	case k.Mode.Shunt():
+		return fmt.Errorf("child %q of connection %q only passes or drops packets: nothing is to be set up", name, c.Name)
 	}
-	return l, []string{child}, nil
+	return nil
 }
 
 // gratify tells who waits that a child is up.
@@ -290,4 +302,6 @@ func (s *Steward) Release() {
 	for _, l := range s.links {
 		s.untrap(l)
 	}
+	s.networks = nil
+	s.exclude()
 }

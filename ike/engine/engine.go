@@ -43,6 +43,7 @@ type Config struct {
 	Transport Transport
 	Locate    Locator // nil: NewLocator(0)
 	Conf      *conf.Config
+	Attached  []netip.Prefix           // see Engine.Attached
 	Rand      io.Reader                // nil: crypto/rand
 	Log       func(r ike.Report)       // is given every report, must not block; may be nil
 	Shards    int                      // 0: GOMAXPROCS
@@ -93,7 +94,7 @@ func New(cfg Config) *Engine {
 	e.steward = newStewardRunner(e)
 	e.makeShards()
 	e.start()
-	e.steward.in.put(Load{Config: cfg.Conf})
+	e.steward.in.put(Attached{Networks: cfg.Attached}, Load{Config: cfg.Conf})
 	return e
 }
 
@@ -265,6 +266,12 @@ func (e *Engine) Configure(c *conf.Config) {
 	e.mu.Unlock()
 	e.toShards(shardItem{in: Reconfigured{Config: c}})
 	e.steward.in.put(Load{Config: c})
+}
+
+// Attached tells which networks this host is directly attached to, for
+// exclude_my_network.
+func (e *Engine) Attached(networks []netip.Prefix) {
+	e.steward.in.put(Attached{Networks: networks})
 }
 
 // Healthy tells whether all goroutines still answer; it waits for them until ctx

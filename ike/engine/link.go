@@ -95,7 +95,7 @@ func (l *link) missing() []string {
 	if lacks("") && l.ikes == 0 {
 		out = append(out, "")
 	}
-	for _, c := range l.conn.Children {
+	for _, c := range l.children() {
 		if lacks(c.Name) {
 			out = append(out, c.Name)
 		}
@@ -122,9 +122,20 @@ func (l *link) names() []string {
 	if len(l.conn.Children) == 0 {
 		return []string{""}
 	}
-	out := make([]string, len(l.conn.Children))
-	for i, c := range l.conn.Children {
-		out[i] = c.Name
+	var out []string
+	for _, c := range l.children() {
+		out = append(out, c.Name)
+	}
+	return out
+}
+
+// children are those that have SAs when they are up.
+func (l *link) children() []*conf.Child {
+	var out []*conf.Child
+	for _, c := range l.conn.Children {
+		if !c.Mode.Shunt() {
+			out = append(out, c)
+		}
 	}
 	return out
 }

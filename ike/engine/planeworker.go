@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"github.com/goike/goike/esp"
 	"github.com/goike/goike/ike"
@@ -24,16 +23,14 @@ type wish struct {
 type planeWorker struct {
 	plane   DataPlane
 	in      *inbox[wish]
-	reqID   atomic.Uint32 // last given
-	childID atomic.Uint64 // last given
+	reqIDs  *reqIDs
+	childID uint64 // last given
 	warn    func(text string)
 	wg      sync.WaitGroup
 }
 
 func newPlaneWorker(p DataPlane, warn func(string)) *planeWorker {
-	w := &planeWorker{plane: p, in: newInbox[wish](0), warn: warn}
-	w.reqID.Store(FirstChildReqID - 1)
-	return w
+	return &planeWorker{plane: p, in: newInbox[wish](0), warn: warn, reqIDs: newReqIDs()}
 }
 
 func (w *planeWorker) put(wishes ...wish) { w.in.put(wishes...) }
@@ -46,12 +43,13 @@ func (w *planeWorker) run(ctx context.Context) {
 		closed := w.in.isClosed()
 		items = w.in.take(items)
 		var back *inbox[shardItem]
-		for _, it := range items {
+		spis := w.allocate(ctx, items)
+		for i, it := range items {
 			if it.back != back {
 				done = deliver(back, done)
 				back = it.back
 			}
-			if d, ok := w.do(ctx, it); ok {
+			if d, ok := w.do(ctx, it, spis[i]); ok {
 				done = append(done, shardItem{in: d})
 			}
 		}
@@ -70,13 +68,45 @@ func deliver(to *inbox[shardItem], items []shardItem) []shardItem {
 	return items[:0]
 }
 
+// allocated is an SPI, or why there is none.
+type allocated struct {
+	spi uint32
+	err error
+}
+
+// maxAllocs is how many SPIs are asked for at a time: a data plane can then get them
+// together.
+const maxAllocs = 64
+
+// allocate gets the SPIs that wishes ask for. Nothing that is done to the data plane
+// before or after makes a difference to them.
+func (w *planeWorker) allocate(ctx context.Context, items []wish) []allocated {
+	out := make([]allocated, len(items))
+	places := make(chan struct{}, maxAllocs)
+	var wg sync.WaitGroup
+	for i, it := range items {
+		r, ok := it.query.(ike.Reserve)
+		if !ok {
+			continue
+		}
+		places <- struct{}{}
+		wg.Go(func() {
+			out[i].spi, out[i].err = w.plane.AllocSPI(ctx, r.Src, r.Dst, r.Proto)
+			<-places
+		})
+	}
+	wg.Wait()
+	return out
+}
+
 // do carries out one wish; ok tells whether its result is wanted.
-func (w *planeWorker) do(ctx context.Context, it wish) (Finished, bool) {
+func (w *planeWorker) do(ctx context.Context, it wish, a allocated) (Finished, bool) {
 	f := Finished{Ref: it.ref, Done: ike.Done{Ticket: it.ticket}}
 	if it.query != nil {
-		w.answer(ctx, it.query, &f)
+		w.answer(it.query, a, &f)
 		return f, true
 	}
+	w.reqIDs.applied(it.ops)
 	f.Done.Err = w.plane.Apply(ctx, it.ops)
 	if it.ticket != 0 {
 		return f, true
@@ -87,20 +117,20 @@ func (w *planeWorker) do(ctx context.Context, it wish) (Finished, bool) {
 	return f, false
 }
 
-func (w *planeWorker) answer(ctx context.Context, q ike.Query, f *Finished) {
+func (w *planeWorker) answer(q ike.Query, a allocated, f *Finished) {
 	r, ok := q.(ike.Reserve)
 	if !ok {
 		f.Done.Err = fmt.Errorf("nobody answers %T", q)
 		return
 	}
-	spi, err := w.plane.AllocSPI(ctx, r.Src, r.Dst, r.Proto)
-	if err != nil {
-		f.Done.Err = err
+	if a.err != nil {
+		f.Done.Err = a.err
 		return
 	}
-	if r.ReqID == 0 {
-		r.ReqID = w.reqID.Add(1)
-	}
-	f.Done.Result = ike.Reserved{SPI: spi, ReqID: r.ReqID, ID: w.childID.Add(1)}
-	f.Undo = []esp.Op{esp.DelSA{ID: esp.SAID{Dst: r.Dst, SPI: spi, Proto: r.Proto}}}
+	id := esp.SAID{Dst: r.Dst, SPI: a.spi, Proto: r.Proto}
+	reqID := w.reqIDs.choose(r)
+	w.reqIDs.reserved(id, reqID)
+	w.childID++
+	f.Done.Result = ike.Reserved{SPI: a.spi, ReqID: reqID, ID: w.childID}
+	f.Undo = []esp.Op{esp.DelSA{ID: id}}
 }

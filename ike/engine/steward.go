@@ -50,6 +50,8 @@ type (
 	Heard struct{ Report ike.Report }
 	// Acquired tells that traffic asks for a child.
 	Acquired struct{ Acquire esp.Acquire }
+	// Attached brings the directly attached networks.
+	Attached struct{ Networks []netip.Prefix }
 	// Located brings the paths to a peer, the best first.
 	Located struct {
 		Ticket uint64
@@ -80,19 +82,12 @@ type (
 func (Load) stewardInput()     {}
 func (Heard) stewardInput()    {}
 func (Acquired) stewardInput() {}
+func (Attached) stewardInput() {}
 func (Located) stewardInput()  {}
 func (Up) stewardInput()       {}
 func (Down) stewardInput()     {}
 func (Stop) stewardInput()     {}
 func (Leave) stewardInput()    {}
-
-// The request IDs of this daemon are in a range of their own, so that leftovers of
-// a crash can be told from what others have installed: first those of traps, then
-// those of child SAs.
-const (
-	FirstTrapReqID  = 0x4000_0000
-	FirstChildReqID = 0x4100_0000
-)
 
 // Steward decides which connections are set up and when, and keeps IKE SAs with
 // the same identities from piling up. It is pure and not for concurrent use.
@@ -115,7 +110,9 @@ type Steward struct {
 	reqID    uint32
 	stopping bool
 	loading  bool
-	trapOps  []esp.Op // of the load under way
+	trapOps  []esp.Op       // of the load under way
+	networks []netip.Prefix // that are directly attached
+	excluded []esp.Policy   // for them
 }
 
 // trapped is whom a trap policy serves.
@@ -158,7 +155,7 @@ func NewSteward(cfg StewardConfig, out StewardOutside) *Steward {
 		byName: make(map[string]*link), policies: make(map[string]trapped),
 		sas: make(map[uint64]*phase1), unique: make(map[identities][]*phase1), tickets: make(map[uint64]*link),
 		jitter: rand.New(rand.NewPCG(cfg.Seed, cfg.Seed)), //nolint:gosec // no secret
-		nextID: cfg.FirstID, reqID: FirstTrapReqID,
+		nextID: cfg.FirstID, reqID: FirstReqID,
 	}
 }
 
@@ -171,6 +168,8 @@ func (s *Steward) Handle(now ike.Instant, in StewardInput) {
 		s.heard(now, in.Report)
 	case Acquired:
 		s.acquired(now, in.Acquire)
+	case Attached:
+		s.attached(in.Networks)
 	case Located:
 		s.located(now, in)
 	case Up:

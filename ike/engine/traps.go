@@ -62,6 +62,7 @@ func (s *Steward) changeTraps(ops []esp.Op) {
 }
 
 func (s *Steward) endLoad() {
+	s.exclude()
 	s.loading = false
 	if len(s.trapOps) > 0 {
 		s.out.Trap(s.trapOps)
@@ -105,12 +106,13 @@ func dynamic(c *conf.Child) bool { return len(c.Local) == 0 || len(c.Remote) == 
 // trap installs the policies of a link as far as its addresses are known, and asks
 // for them otherwise.
 func (s *Steward) trap(l *link) {
+	s.shunt(l)
 	if !protects(l.conn) {
 		return
 	}
 	remote, _ := singleAddress(l.conn.Gateway)
 	locate := false
-	for _, c := range l.conn.Children {
+	for _, c := range l.children() {
 		if dynamic(c) {
 			locate = true
 			continue
@@ -129,11 +131,37 @@ func (s *Steward) trapAt(l *link, paths []ike.Path) {
 	if len(paths) == 0 || !protects(l.conn) {
 		return
 	}
-	for _, c := range l.conn.Children {
+	for _, c := range l.children() {
 		if dynamic(c) && l.reqIDs[c.Name] == 0 {
 			s.trapChild(l, c, paths[0].Local.Addr(), paths[0].Remote.Addr())
 		}
 	}
+	s.exclude()
+}
+
+// shunt installs the policies of children that make no SAs.
+func (s *Steward) shunt(l *link) {
+	for _, c := range l.conn.Children {
+		if !c.Mode.Shunt() {
+			continue
+		}
+		policies, err := child.Shunt(c, l.conn.Name+"/"+c.Name)
+		if err != nil {
+			s.say(ike.Warning, l, c.Name, "its networks cannot be passed or dropped: "+err.Error())
+			continue
+		}
+		s.install(l, policies)
+	}
+}
+
+// install installs policies of the configuration.
+func (s *Steward) install(l *link, policies []esp.Policy) {
+	ops := make([]esp.Op, len(policies))
+	for i, p := range policies {
+		ops[i] = esp.AddPolicy{Policy: p}
+	}
+	l.traps = append(l.traps, policies...)
+	s.changeTraps(ops)
 }
 
 func (s *Steward) trapChild(l *link, c *conf.Child, local, remote netip.Addr) {
@@ -147,12 +175,7 @@ func (s *Steward) trapChild(l *link, c *conf.Child, local, remote netip.Addr) {
 	s.reqID++
 	l.reqIDs[c.Name] = reqID
 	s.policies[name] = trapped{link: l, child: c.Name}
-	ops := make([]esp.Op, len(policies))
-	for i, p := range policies {
-		ops[i] = esp.AddPolicy{Policy: p}
-	}
-	l.traps = append(l.traps, policies...)
-	s.changeTraps(ops)
+	s.install(l, policies)
 }
 
 // untrap removes the policies of a link.
@@ -191,6 +214,8 @@ func (s *Steward) acquired(now ike.Instant, a esp.Acquire) {
 		l.try = 0
 	}
 	l.want[t.child] = true
-	l.packets[t.child] = a.Packet
+	if a.Packet.Src.IsValid() {
+		l.packets[t.child] = a.Packet
+	}
 	s.reconcile(now, l)
 }
