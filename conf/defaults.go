@@ -31,10 +31,11 @@ var DefaultLimits = HalfOpenLimits{Cookie: 100, PerAddress: 100, Total: 50000}
 // default.
 func Default() *Config {
 	return &Config{
-		Network:    Network{InstallRoutes: true},
-		Log:        Log{Level: DefaultLogLevel},
-		Retransmit: DefaultRetransmit,
-		Limits:     DefaultLimits,
+		Network:          Network{InstallRoutes: true},
+		ExcludeMyNetwork: true,
+		Log:              Log{Level: DefaultLogLevel},
+		Retransmit:       DefaultRetransmit,
+		Limits:           DefaultLimits,
 	}
 }
 

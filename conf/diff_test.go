@@ -83,13 +83,24 @@ func TestDiffKnowsEveryField(t *testing.T) {
 	}
 	for field := range reflect.TypeFor[Child]().NumField() {
 		name := reflect.TypeFor[Child]().Field(field).Name
-		if name == "Name" {
+		if name == "Name" || name == "Kernel" || name == "DefaultProposals" { // the last changes no proposal
 			continue
 		}
 		c := sampleConfig("a")
 		touch(t, reflect.ValueOf(c.Connections[0].Children[0]).Elem().Field(field))
 		if p := Diff(sampleConfig("a"), c); p[0].Verdict != Changed || len(p[0].Keys) != 1 {
 			t.Errorf("Child.%s changed: %v", name, p)
+		}
+	}
+}
+
+// So is a change of what the data plane is asked for.
+func TestDiffKnowsTheKernel(t *testing.T) {
+	for field := range reflect.TypeFor[Kernel]().NumField() {
+		c := sampleConfig("a")
+		touch(t, reflect.ValueOf(&c.Connections[0].Children[0].Kernel).Elem().Field(field))
+		if p := Diff(sampleConfig("a"), c); p[0].Verdict != Changed || len(p[0].Keys) != 1 {
+			t.Errorf("Kernel.%s changed: %v", reflect.TypeFor[Kernel]().Field(field).Name, p)
 		}
 	}
 }
@@ -104,6 +115,8 @@ func touch(t *testing.T, v reflect.Value) {
 		*x = netip.MustParseAddr("192.0.2.9")
 	case *Auth:
 		x.ID = id.ID{Kind: id.FQDN, Data: "example.org"}
+	case *Mark:
+		x.Mask++
 	case *[]crypto.Proposal:
 		*x = (*x)[1:]
 	case *crypto.Secret:

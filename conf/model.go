@@ -186,6 +186,13 @@ const (
 // Shunt tells whether the mode makes no SAs.
 func (m Mode) Shunt() bool { return m == Pass || m == Drop }
 
+// MaxTFCPad pads every packet to the size that the path carries.
+const MaxTFCPad = 1<<16 - 1
+
+// MaxPriority is the largest Priority: behind a policy there is room for one that
+// yields to it.
+const MaxPriority = 1<<32 - 2
+
 // Mark is a mark of packets and the bits of it that count; the zero Mark is none.
 type Mark struct{ Value, Mask uint32 }
 
@@ -204,13 +211,14 @@ const (
 // negotiated.
 type Kernel struct {
 	MarkIn, MarkOut       Mark // of the packets that policies and SAs are for
+	MarkInSA              bool // MarkIn is asked of encrypted packets, too: the inbound SA has it
 	SetMarkIn, SetMarkOut Mark // given to packets
 	IfIDIn, IfIDOut       uint32
 	Offload               Offload
 	NoCopyDF, NoCopyECN   bool
 	CopyDSCPIn            bool
 	NoCopyDSCPOut         bool
-	TFCPad                uint16
+	TFCPad                uint16 // MaxTFCPad: as much as the path carries
 	Priority              uint32 // of the policies, 0: computed from the networks
 }
 

@@ -56,7 +56,7 @@ func Validate(c *Config) []Finding {
 	for i, conn := range c.Connections {
 		v.connection(Place{Conn: i, Child: -1}, conn)
 		for j, child := range conn.Children {
-			v.child(Place{Conn: i, Child: j}, conn, child)
+			v.child(Place{Conn: i, Child: j}, conn, child, c.Network.RouteBased)
 		}
 	}
 	return v.found
@@ -102,6 +102,10 @@ func (v *validator) daemon(c *Config) {
 	if l.Cookie > l.Total || l.PerAddress > l.Total {
 		v.error(Daemon("limits.total"), []Place{Daemon("limits.cookie"), Daemon("limits.per_address")},
 			"limits.total is %d, below limits.cookie (%d) or limits.per_address (%d); allowed: as much as both or more", l.Total, l.Cookie, l.PerAddress)
+	}
+	if c.Network.RouteBased && c.Dataplane == BackendUserspace {
+		v.error(Daemon("network.route_based"), []Place{Daemon("dataplane.backend")},
+			"network.route_based is true, but dataplane.backend is \"userspace\", which has no interface for each connection; allowed with it: \"auto\", \"kernel\"")
 	}
 	if s := c.Control.Socket; s != "" && (!strings.HasPrefix(s, "/") || len(s) > maxUnixPath) {
 		v.error(Daemon("control.socket"), nil, "control.socket is %q; allowed: an absolute path of at most %d octets", s, maxUnixPath)

@@ -79,7 +79,13 @@ func TestValidate(t *testing.T) {
 		{child(func(c *Child) { c.Name = "lan" }), `0/1 name 0: name "lan" is that of another phase2 of "a"`},
 		{child(func(c *Child) { c.Name = "" }), `0/1 name 0: phase2 of "a" has no name`},
 		{child(func(c *Child) { c.Protocol = crypto.IKE }), "0/1 protocol 0: protocol is IKE; allowed: ESP or AH"},
-		{child(func(c *Child) { c.Local = nil }), `0/1 local_network 0: phase2 "dmz" has no local_network`},
+		{child(func(c *Child) { c.Local = nil }), `0/1 local_network 0: phase2 "dmz" has no local_network, which mode tunnel needs`},
+		{child(func(c *Child) { c.Local, c.Mode = nil, Pass }), `0/1 local_network 0: phase2 "dmz" has no local_network, which mode pass needs`},
+		{child(func(c *Child) {
+			c.Mode, c.Local, c.Remote = BEET, nil, []Selector{sel("10.2.0.1", "10.2.0.1", 0, 0, 65535)}
+		}), `0/1 local_network 0: phase2 "dmz" has no local_network, which mode beet needs`},
+		{child(func(c *Child) { c.Kernel.Priority = MaxPriority + 1 }), "0/1 priority 0: priority is 4294967295; allowed: 4294967294 at most"},
+		{child(func(c *Child) { c.Mode, c.Kernel.TFCPad, c.Local, c.Remote = Transport, 7, nil, nil }), "0/1 tfc_padding 0: tfc_padding needs mode tunnel"},
 		{child(func(c *Child) { c.Remote = nil }), `0/1 remote_network 0: phase2 "dmz" has no remote_network`},
 		{child(func(c *Child) { c.Remote = make([]Selector, 251) }), "0/1 remote_network 0: remote_network has 251 networks; allowed: 250 at most"},
 		{child(func(c *Child) { c.Remote[0] = sel("fd00::", "fd00::1", 0, 0, 65535) }), "0/1 remote_network 0: no network of local_network has one of the same"},
@@ -119,7 +125,13 @@ func TestFine(t *testing.T) {
 			c.Children[0].Mode, c.Children[0].Local, c.Children[0].Remote = Transport, nil, nil
 		},
 		"a margin beyond all numbers": func(c *Connection) { c.Margin, c.RekeyFuzz, c.Lifetime, c.Children = maxDuration, 1000, Forever, nil },
-		"no window":                   func(c *Connection) { c.Children[0].Window = 0 },
+		"shunts need nothing but networks": func(c *Connection) {
+			c.Children[0].Mode, c.Children[0].Proposals, c.Children[0].Lifetime = Drop, nil, time.Second
+		},
+		"compressed AH": func(c *Connection) {
+			c.Children[0].Protocol, c.Children[0].Proposals, c.Children[0].IPComp = crypto.AH, crypto.DefaultProposals(crypto.AH), true
+		},
+		"no window": func(c *Connection) { c.Children[0].Window = 0 },
 	} {
 		c := sampleConfig("a")
 		change(c.Connections[0])

@@ -7,17 +7,22 @@ import (
 	"github.com/goike/goike/crypto"
 )
 
-func (v *validator) child(at Place, conn *Connection, c *Child) {
+func (v *validator) child(at Place, conn *Connection, c *Child, routeBased bool) {
 	v.name(at, "phase2 of "+quoted(conn.Name), c.Name)
+	v.networks(at, c)
+	v.kernel(at, c, routeBased)
+	if c.Mode.Shunt() {
+		return
+	}
 	switch c.Protocol {
 	case crypto.ESP, crypto.AH:
 		v.proposals(at, c.Protocol, c.Proposals)
 	default:
 		v.error(at.key("protocol"), nil, "protocol is %s; allowed: ESP or AH", c.Protocol)
 	}
+	v.protocol(at, conn, c)
 	v.secrecy(at, c)
 	v.lifetime(at, "child SA", c.Lifetime, conn)
-	v.networks(at, c)
 	if c.Window != 0 && (c.Window < 32 || c.Window > 4096) {
 		v.error(at.key("replay_window"), nil, "replay_window is %d; allowed: "+AllowedWindow, c.Window)
 	}
@@ -42,10 +47,14 @@ func (v *validator) networks(at Place, c *Child) {
 	if !v.few(local, c.Local) || !v.few(remote, c.Remote) {
 		return
 	}
-	if c.Mode == Transport {
+	switch c.Mode {
+	case Transport:
 		v.hosts(local, c.Local)
 		v.hosts(remote, c.Remote)
-	} else {
+	case BEET:
+		v.inner(local, c, c.Local)
+		v.inner(remote, c, c.Remote)
+	default:
 		v.required(local, c, c.Local)
 		v.required(remote, c, c.Remote)
 	}
@@ -71,7 +80,21 @@ func (v *validator) networks(at Place, c *Child) {
 
 func (v *validator) required(at Place, c *Child, list []Selector) {
 	if len(list) == 0 {
-		v.error(at, nil, "phase2 %s has no %s, which tunnel mode needs; allowed: %s", quoted(c.Name), at.Key, AllowedNetwork)
+		v.error(at, []Place{at.key("mode")}, "phase2 %s has no %s, which mode %s needs; allowed: %s", quoted(c.Name), at.Key, c.Mode, AllowedNetwork)
+	}
+}
+
+// inner checks the inner address of BEET mode, which the SA knows instead of every
+// packet carrying it.
+func (v *validator) inner(at Place, c *Child, list []Selector) {
+	const allowed = "allowed: one address"
+	switch {
+	case len(list) == 0:
+		v.error(at, []Place{at.key("mode")}, "phase2 %s has no %s, which mode beet needs; "+allowed, quoted(c.Name), at.Key)
+	case len(list) > 1:
+		v.error(at, []Place{at.key("mode")}, "%s has %d networks, but mode is beet; "+allowed, at.Key, len(list))
+	case !list[0].Single():
+		v.error(at, []Place{at.key("mode")}, "%s %s is no single host, but mode is beet; "+allowed, at.Key, list[0])
 	}
 }
 

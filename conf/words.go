@@ -13,7 +13,8 @@ var (
 	behaviorWords = [...]string{Start: "start", OnDemand: "on-demand", ResponderOnly: "responder-only"}
 	dpdWords      = [...]string{DPDRestart: "restart", DPDClear: "clear", DPDHold: "hold", DPDNone: "none"}
 	authWords     = [...]string{AuthPSK: "psk"}
-	modeWords     = [...]string{Tunnel: "tunnel", Transport: "transport"}
+	modeWords     = [...]string{Tunnel: "tunnel", Transport: "transport", BEET: "beet", Pass: "pass", Drop: "drop"}
+	offloadWords  = [...]string{OffloadNone: "no", OffloadAuto: "auto", OffloadCrypto: "crypto", OffloadPacket: "packet"}
 )
 
 func wordOf[T ~uint8](words []string, v T) string {
@@ -43,6 +44,9 @@ func (m AuthMethod) String() string { return wordOf(authWords[:], m) }
 
 // String returns the word of the configuration.
 func (m Mode) String() string { return wordOf(modeWords[:], m) }
+
+// String returns the word of the configuration.
+func (o Offload) String() string { return wordOf(offloadWords[:], o) }
 
 // String returns the gateway as the configuration has it: an address, a network,
 // a host name or "any".

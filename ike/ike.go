@@ -140,10 +140,12 @@ type Query interface{ query() }
 // The queries and their results.
 type (
 	// Reserve asks the data plane for an inbound SPI; the result is a Reserved.
-	// ReqID 0 asks for a new request ID.
+	// ReqID 0 asks for a request ID: that of the policies of Name, "connection/child",
+	// while no other child has it, and a new one otherwise.
 	Reserve struct {
 		Src, Dst netip.Addr // of the inbound SA: the peer, and this host
 		Proto    esp.Proto
+		Name     string
 		ReqID    uint32
 	}
 	// Reserved is the result of Reserve. ID is a unique ID for the child SA.

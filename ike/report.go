@@ -138,6 +138,8 @@ type ChildStatus struct {
 	Encap      bool
 	SPIIn      uint32
 	SPIOut     uint32
+	CPIIn      uint16 // of IPComp, 0: none
+	CPIOut     uint16
 	LocalHost  netip.Addr // outer addresses, with SPIIn and SPIOut the names of the SAs
 	RemoteHost netip.Addr
 	Suite      crypto.Suite

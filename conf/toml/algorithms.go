@@ -16,6 +16,9 @@ func parseWord(proto crypto.Proto, typ crypto.Type, word string) (crypto.Alg, er
 		crypto.Integ: "-aes128-prfsha256-modp2048",
 		crypto.KE:    "-aes128-sha256",
 	}[typ]
+	if proto == crypto.AH {
+		rest = map[crypto.Type]string{crypto.KE: "-sha256"}[typ]
+	}
 	if strings.Contains(word, "-") {
 		return crypto.Alg{}, errors.New("has a hyphen")
 	}

@@ -31,6 +31,9 @@ func FuzzParse(f *testing.F) {
 	f.Add("[[phase1]]\nname = \"a\"\n\"", "\" = 1\n", 0)
 	f.Add("[[phase1]]\npre_shared_key_file = \"x\"\n", "[retransmit]\nbase = 10\ntries = 100\ntimeout = \"1y\"\n[limits]\ntotal = 1\n", 0)
 	f.Add("\xef\xbb\xbf[ipsec]\r\nunique_ids = \"keep\"\r\n#", "\xff", 0)
+	f.Add("[ipsec]\nipcomp = true\n[network]\nroute_based = true\n[[phase1]]\nname = \"a\"\nremote_gateway = \"198.51.100.2\"\n",
+		"[[phase1.phase2]]\nname = \"b\"\nmode = \"beet\"\nprotocol = \"ah\"\nmark_in = \"1/2\"\nset_mark_out = 7\ncopy_dscp = \"in\"\ntfc_padding = \"mtu\"\n"+
+			"[[phase1.phase2]]\nname = \"c\"\nmode = \"drop\"\nlifetime = \"1h\"\nlocal_network = \"::/0\"\nremote_network = \"::/0\"\npriority = 1\n", 0)
 	for _, text := range twice {
 		f.Add(text+"\n", "", 0)
 	}

@@ -54,6 +54,15 @@ func flag[T any](name string, into func(T) *bool) key[T] {
 	}}
 }
 
+// unless is a key that is true or false and says the opposite of what it sets.
+func unless[T any](name string, into func(T) *bool) key[T] {
+	return key[T]{name, func(s scope, t T, it *item) {
+		if b, ok := s.boolean(it); ok {
+			*into(t) = !b
+		}
+	}}
+}
+
 // laterFlag is a key with one value so far.
 func laterFlag[T any](name string, served bool) key[T] {
 	return key[T]{name, func(s scope, _ T, it *item) {

@@ -1,6 +1,10 @@
 package toml
 
 import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -13,17 +17,24 @@ import (
 type phase2 struct {
 	child *conf.Child
 	algs  algorithms
+	dscp  dscp
 }
+
+// dscp is where DSCP is copied to: into the packet that comes out of the tunnel, and
+// not to the outer header.
+type dscp struct{ in, notOut bool }
 
 var phase2Keys = []key[*phase2]{
 	{"name", func(s scope, p *phase2, it *item) { p.child.Name = s.name(it) }},
 	{"description", func(s scope, p *phase2, it *item) {
 		p.child.Description, _ = s.text(it.name, it.value, "one line of text")
 	}},
-	word("mode", func(p *phase2) *conf.Mode { return &p.child.Mode }, served(conf.Tunnel, conf.Transport)),
+	word("mode", func(p *phase2) *conf.Mode { return &p.child.Mode },
+		served(conf.Tunnel, conf.Transport, conf.BEET, conf.Pass, conf.Drop)),
 	{"local_network", readNetworks(func(p *phase2) *[]conf.Selector { return &p.child.Local })},
 	{"remote_network", readNetworks(func(p *phase2) *[]conf.Selector { return &p.child.Remote })},
-	laterWord[*phase2]("protocol", "esp", "ah"),
+	word("protocol", func(p *phase2) *crypto.Proto { return &p.child.Protocol },
+		[]choice[crypto.Proto]{{word: "esp", is: crypto.ESP}, {word: "ah", is: crypto.AH}}),
 	life("lifetime", func(p *phase2) *time.Duration { return &p.child.Lifetime }),
 	{"proposals", func(_ scope, p *phase2, it *item) { p.algs.proposals = it }},
 	{"encryption", func(_ scope, p *phase2, it *item) { p.algs.encryption = it }},
@@ -35,6 +46,27 @@ var phase2Keys = []key[*phase2]{
 			p.child.Window = uint32(n)
 		}
 	}},
+	flag("ipcomp", func(p *phase2) *bool { return &p.child.IPComp }),
+	mark("mark_in", func(k *conf.Kernel) *conf.Mark { return &k.MarkIn }),
+	mark("mark_out", func(k *conf.Kernel) *conf.Mark { return &k.MarkOut }),
+	flag("mark_in_sa", func(p *phase2) *bool { return &p.child.Kernel.MarkInSA }),
+	mark("set_mark_in", func(k *conf.Kernel) *conf.Mark { return &k.SetMarkIn }),
+	mark("set_mark_out", func(k *conf.Kernel) *conf.Mark { return &k.SetMarkOut }),
+	number32("if_id_in", math.MaxUint32, func(k *conf.Kernel) *uint32 { return &k.IfIDIn }),
+	number32("if_id_out", math.MaxUint32, func(k *conf.Kernel) *uint32 { return &k.IfIDOut }),
+	word("hw_offload", func(p *phase2) *conf.Offload { return &p.child.Kernel.Offload },
+		served(conf.OffloadNone, conf.OffloadAuto, conf.OffloadCrypto, conf.OffloadPacket)),
+	unless("copy_df", func(p *phase2) *bool { return &p.child.Kernel.NoCopyDF }),
+	unless("copy_ecn", func(p *phase2) *bool { return &p.child.Kernel.NoCopyECN }),
+	word("copy_dscp", func(p *phase2) *dscp { return &p.dscp },
+		[]choice[dscp]{{word: "out"}, {word: "in", is: dscp{in: true, notOut: true}}, {word: "yes", is: dscp{in: true}}, {word: "no", is: dscp{notOut: true}}}),
+	{"tfc_padding", readPadding},
+	number32("priority", conf.MaxPriority, func(k *conf.Kernel) *uint32 { return &k.Priority }),
+}
+
+// shuntKeys are the keys that a child has that makes no SAs.
+var shuntKeys = []string{
+	"name", "description", "mode", "local_network", "remote_network", "mark_in", "mark_out", "if_id_in", "if_id_out", "priority",
 }
 
 func (r *reader) phase2(i, j int, from *table, conn *conf.Connection) {
@@ -43,7 +75,79 @@ func (r *reader) phase2(i, j int, from *table, conn *conf.Connection) {
 	r.places[s.at("")] = from.at
 	conn.Children = append(conn.Children, p.child)
 	fill(s, phase2Keys, from, p)
-	p.child.Proposals = s.proposals(crypto.ESP, &p.algs)
+	p.child.Kernel.CopyDSCPIn, p.child.Kernel.NoCopyDSCPOut = p.dscp.in, p.dscp.notOut
+	if p.child.Mode.Shunt() {
+		s.shunt(p, from)
+		return
+	}
+	p.child.Proposals = s.proposals(p.child.Protocol, &p.algs)
+	p.child.DefaultProposals = p.algs.byDefault()
+}
+
+// shunt refuses the keys that say something about SAs.
+func (s scope) shunt(p *phase2, from *table) {
+	for _, it := range from.keys {
+		if find(phase2Keys, it.name) != nil && !slices.Contains(shuntKeys, it.name) {
+			s.bad(it.name, it.at, "goes not with mode %q, which makes no SAs; allowed: %s", p.child.Mode, strings.Join(shuntKeys, ", "))
+		}
+	}
+	p.child.Lifetime, p.child.Window, p.child.IPComp = conf.Forever, 0, false
+}
+
+// compress turns compression on where ipsec.ipcomp wants it and the child does not say
+// otherwise.
+func (r *reader) compress() {
+	for i, conn := range r.conf.Connections {
+		for j, c := range conn.Children {
+			if _, said := r.places[conf.Place{Conn: i, Child: j, Key: "ipcomp"}]; r.ipcomp && !said && !c.Mode.Shunt() && c.Mode != conf.BEET {
+				c.IPComp = true
+			}
+		}
+	}
+}
+
+// mark is a key that is a mark of packets.
+func mark(name string, into func(*conf.Kernel) *conf.Mark) key[*phase2] {
+	return key[*phase2]{name, func(s scope, p *phase2, it *item) {
+		if it.kind == unstable.Integer {
+			if n, ok := s.integer(name, it.value, 0, math.MaxUint32, conf.AllowedMark); ok {
+				*into(&p.child.Kernel) = conf.Mark{Value: uint32(n), Mask: math.MaxUint32}
+			}
+			return
+		}
+		text, ok := s.text(name, it.value, conf.AllowedMark)
+		if !ok {
+			return
+		}
+		m, err := conf.ParseMark(text)
+		if err != nil {
+			s.bad(name, it.value.at, "%s %s; allowed: %s", show(it.text), err, conf.AllowedMark)
+			return
+		}
+		*into(&p.child.Kernel) = m
+	}}
+}
+
+// number32 is a key that is a number of 32 bits.
+func number32(name string, most uint32, into func(*conf.Kernel) *uint32) key[*phase2] {
+	allowed := fmt.Sprintf("an integer from 0 to %d", most)
+	return key[*phase2]{name, func(s scope, p *phase2, it *item) {
+		if n, ok := s.integer(name, it.value, 0, int64(most), allowed); ok {
+			*into(&p.child.Kernel) = uint32(n)
+		}
+	}}
+}
+
+// readPadding reads the size up to which packets are padded.
+func readPadding(s scope, p *phase2, it *item) {
+	const allowed = `an integer from 0 (none) to 65535, or "mtu"`
+	if it.kind == unstable.String && string(it.text) == "mtu" {
+		p.child.Kernel.TFCPad = conf.MaxTFCPad
+		return
+	}
+	if n, ok := s.integer(it.name, it.value, 0, conf.MaxTFCPad, allowed); ok {
+		p.child.Kernel.TFCPad = uint16(n)
+	}
 }
 
 func readNetworks(into func(*phase2) *[]conf.Selector) func(scope, *phase2, *item) {

@@ -27,11 +27,24 @@ const (
 
 const (
 	allowedProposals  = `proposals such as "aes256gcm16-prfsha384-ecp384" or "default"`
+	allowedAH         = `proposals such as "sha256", "sha512-modp2048-esn" or "default"`
 	allowedEncryption = `"aes", "aesgcm16", "aesccm16", "aesctr", "chacha20poly1305"`
 	allowedKeyLength  = "128, 192, 256"
 	allowedHash       = `"sha256", "sha384", "sha512", "sha1", "aesxcbc", "aescmac"`
 	allowedGroup      = `the number or name of a group, such as 14, "modp2048", 31, "curve25519"`
 )
+
+// byDefault tells whether the algorithms are those that goike chooses.
+func (a *algorithms) byDefault() bool {
+	if a.proposals == nil {
+		return len(a.separate()) == 0
+	}
+	isDefault := func(v value) bool { return v.kind == unstable.String && string(v.text) == "default" }
+	if a.proposals.kind == unstable.Array {
+		return len(a.proposals.list) == 1 && isDefault(a.proposals.list[0])
+	}
+	return isDefault(a.proposals.value)
+}
 
 func (a *algorithms) separate() []*item {
 	var its []*item
@@ -58,7 +71,12 @@ func (s scope) proposals(proto crypto.Proto, a *algorithms) []crypto.Proposal {
 		return crypto.DefaultProposals(proto)
 	}
 	s.places[s.at("proposals")] = separate[0].value.at
-	ps := s.combined(proto, a)
+	var ps []crypto.Proposal
+	if proto == crypto.AH {
+		ps = s.integrity(a)
+	} else {
+		ps = s.combined(proto, a)
+	}
 	if len(ps) == 0 {
 		s.spoiled[s.at("proposals")] = true
 	}
@@ -67,7 +85,8 @@ func (s scope) proposals(proto crypto.Proto, a *algorithms) []crypto.Proposal {
 
 // listed reads the proposals key.
 func (s scope) listed(proto crypto.Proto, it *item) []crypto.Proposal {
-	values, ok := s.list(it, allowedProposals)
+	allowed := allowedFor(proto)
+	values, ok := s.list(it, allowed)
 	if !ok {
 		return nil
 	}
@@ -78,7 +97,7 @@ func (s scope) listed(proto crypto.Proto, it *item) []crypto.Proposal {
 		if text == "default" {
 			some = crypto.DefaultProposals(proto)
 		} else if p, err := crypto.ParseProposal(proto, text); err != nil {
-			s.badProposal(it.name, v, err)
+			s.badProposal(it.name, v, err, allowed)
 		} else {
 			some = []crypto.Proposal{p}
 		}
@@ -94,7 +113,7 @@ func (s scope) listed(proto crypto.Proto, it *item) []crypto.Proposal {
 
 // badProposal points at the word that is wrong, where it can be found in the file
 // as it is in the text.
-func (s scope) badProposal(key string, v value, err error) {
+func (s scope) badProposal(key string, v value, err error, allowed string) {
 	at := v.at
 	var word *crypto.WordError
 	if errors.As(err, &word) {
@@ -102,7 +121,14 @@ func (s scope) badProposal(key string, v value, err error) {
 			at = from
 		}
 	}
-	s.bad(key, at, "%s: %v; allowed: %s", show(v.text), err, allowedProposals)
+	s.bad(key, at, "%s: %v; allowed: %s", show(v.text), err, allowed)
+}
+
+func allowedFor(proto crypto.Proto) string {
+	if proto == crypto.AH {
+		return allowedAH
+	}
+	return allowedProposals
 }
 
 // stands tells whether the document has a word at an offset.
@@ -153,6 +179,28 @@ func (s scope) combined(proto crypto.Proto, a *algorithms) []crypto.Proposal {
 		ps = append(ps, p)
 	}
 	return ps
+}
+
+// integrity makes the proposal for AH of hash and dh_group.
+func (s scope) integrity(a *algorithms) []crypto.Proposal {
+	ok := true
+	for _, it := range [...]*item{a.encryption, a.keyLength} {
+		if it != nil {
+			s.bad(it.name, it.at, "goes not with protocol ah, which encrypts nothing; allowed: hash, dh_group")
+			ok = false
+		}
+	}
+	hashes, ok1 := s.hashes(crypto.AH, a.hash)
+	groups, ok2 := s.groups(crypto.AH, a.group)
+	if !ok || !ok1 || !ok2 {
+		return nil
+	}
+	p, err := crypto.ParseProposal(crypto.AH, strings.Join(append(hashes, groups...), "-"))
+	if err != nil {
+		s.bad("proposals", a.separate()[0].value.at, "made of hash and dh_group: %v; allowed: %s", err, allowedAH)
+		return nil
+	}
+	return []crypto.Proposal{p}
 }
 
 // elements are the values of a key that may be one value or a list of them.

@@ -18,6 +18,7 @@ type reader struct {
 	conf    *conf.Config
 	places  map[conf.Place]int  // where each setting stands
 	spoiled map[conf.Place]bool // settings with an error
+	ipcomp  bool                // ipsec.ipcomp
 	secrets secretFiles
 	psk     int // offset of the first secret in the document; -1: there is none
 }

@@ -20,8 +20,8 @@ var ipsecKeys = []key[*conf.Config]{
 	word("unique_ids", func(c *conf.Config) *conf.UniqueIDs { return &c.UniqueIDs },
 		served(conf.UniqueReplace), []choice[conf.UniqueIDs]{{word: "replace", is: conf.UniqueReplace}},
 		served(conf.UniqueNo, conf.UniqueNever, conf.UniqueKeep)),
-	laterFlag[*conf.Config]("ipcomp", false),
-	laterFlag[*conf.Config]("exclude_my_network", false),
+	{"ipcomp", func(s scope, _ *conf.Config, it *item) { s.ipcomp, _ = s.boolean(it) }},
+	flag("exclude_my_network", func(c *conf.Config) *bool { return &c.ExcludeMyNetwork }),
 	laterFlag[*conf.Config]("cisco_extensions", false),
 	laterFlag[*conf.Config]("unencrypted_main_mode", false),
 	{"mss_clamp", readClamp},
@@ -31,7 +31,7 @@ var ipsecKeys = []key[*conf.Config]{
 
 var networkKeys = []key[*conf.Config]{
 	{"interface", readInterface},
-	laterFlag[*conf.Config]("route_based", false),
+	flag("route_based", func(c *conf.Config) *bool { return &c.Network.RouteBased }),
 	flag("install_routes", func(c *conf.Config) *bool { return &c.Network.InstallRoutes }),
 }
 
@@ -41,7 +41,7 @@ var firewallKeys = []key[*conf.Config]{
 
 var dataplaneKeys = []key[*conf.Config]{
 	word("backend", func(c *conf.Config) *conf.Backend { return &c.Dataplane },
-		served(conf.BackendAuto), later[conf.Backend]("kernel"), served(conf.BackendUserspace, conf.BackendNone)),
+		served(conf.BackendAuto, conf.BackendKernel, conf.BackendUserspace, conf.BackendNone)),
 }
 
 var controlKeys = []key[*conf.Config]{
@@ -118,6 +118,7 @@ func (r *reader) document(root *table) {
 			r.unknownSection(it)
 		}
 	}
+	r.compress()
 }
 
 func (r *reader) daemonSection(it *item) bool {

@@ -182,7 +182,7 @@ func TestPriority(t *testing.T) {
 		}
 	}
 	longest := esp.Selector{Src: p("fd01::1/128"), Dst: p("fd02::1/128"), Proto: 6, SrcPorts: one, DstPorts: one}
-	if n := Priority(longest); n == 0 || n > basePriority {
+	if n := Priority(longest); n == 0 || n > protectPriority {
 		t.Errorf("the most specific has priority %d", n)
 	}
 }

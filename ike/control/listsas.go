@@ -223,6 +223,12 @@ func addChild(m *Message, now ike.Instant, c usedChild) {
 	if c.SPIOut != 0 {
 		m.Set("spi-out", fmt.Sprintf("%08x", c.SPIOut))
 	}
+	if c.CPIIn != 0 {
+		m.Set("cpi-in", fmt.Sprintf("%04x", c.CPIIn))
+	}
+	if c.CPIOut != 0 {
+		m.Set("cpi-out", fmt.Sprintf("%04x", c.CPIOut))
+	}
 	suite := c.Suite
 	suite.PRF = crypto.Alg{}
 	addSuite(m, suite)
@@ -250,10 +256,7 @@ func addUsage(m *Message, dir string, octets, packets uint64, lastUse time.Durat
 }
 
 func modeWord(mode conf.Mode) string {
-	if mode == conf.Transport {
-		return "TRANSPORT"
-	}
-	return "TUNNEL"
+	return word([]string{"TUNNEL", "TRANSPORT", "BEET", "PASS", "DROP"}, mode)
 }
 
 func selectors(list []wire.Selector) []string {

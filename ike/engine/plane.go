@@ -30,13 +30,19 @@ type DataPlane interface {
 
 // None is the data plane that carries nothing: SPIs are handed out, operations
 // accepted, usage is zero. It serves load tests and gateways that only speak IKE.
-type None struct{ spi atomic.Uint32 }
+type None struct{ spi, cpi atomic.Uint32 }
 
 // firstSPI is the lowest SPI that is not reserved (RFC 4303, 2.1).
 const firstSPI = 0x100
 
+// The CPIs that are negotiated (RFC 3173, 3.3).
+const firstCPI, lastCPI = 256, 61439
+
 // AllocSPI implements DataPlane. The SPIs count up: nothing listens to them.
-func (n *None) AllocSPI(context.Context, netip.Addr, netip.Addr, esp.Proto) (uint32, error) {
+func (n *None) AllocSPI(_ context.Context, _, _ netip.Addr, p esp.Proto) (uint32, error) {
+	if p == esp.ProtoIPComp {
+		return firstCPI + (n.cpi.Add(1)-1)%(lastCPI-firstCPI+1), nil
+	}
 	for {
 		if spi := n.spi.Add(1); spi >= firstSPI {
 			return spi, nil

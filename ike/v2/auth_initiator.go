@@ -25,9 +25,9 @@ func (x *authExchange) start(sa *SA, now ike.Instant, fx *ike.Effects) {
 		sa.close(now, "", &ike.Refusal{Cause: ike.WrongKey, Hint: "no pre-shared key is configured"}, fx)
 		return
 	}
-	c, packet := x.first(sa, fx)
+	c, packet, why := x.first(sa, fx)
 	if c == nil {
-		x.alone(sa, now, nil, fx)
+		x.alone(sa, now, why, fx)
 		return
 	}
 	x.child, x.childName = newProposal(sa, c, packet), c.Name
@@ -35,22 +35,26 @@ func (x *authExchange) start(sa *SA, now ike.Instant, fx *ike.Effects) {
 }
 
 // first is the child to begin with: the first that is wanted or, when none is and
-// the peer does not do without, the first that is configured.
-func (x *authExchange) first(sa *SA, fx *ike.Effects) (*conf.Child, *esp.Selector) {
-	for {
-		wanted := sa.takeWanted()
-		if wanted == nil {
-			break
+// the peer does not do without, the first that is configured. Otherwise it says why
+// there is none, if there is a reason.
+func (x *authExchange) first(sa *SA, fx *ike.Effects) (c *conf.Child, packet *esp.Selector, why *ike.Refusal) {
+	for wanted := sa.takeWanted(); wanted != nil; wanted = sa.takeWanted() {
+		if c, why = sa.childNamed(wanted.childName); why == nil {
+			return c, wanted.packet, nil
 		}
-		if c, ok := sa.conn.Child(wanted.childName); ok {
-			return c, wanted.packet
-		}
-		sa.failed(fx, wanted.childName, notConfigured(wanted.childName))
+		sa.failed(fx, wanted.childName, why)
 	}
 	if sa.boot.childless {
-		return nil, nil
+		return nil, nil, why
 	}
-	return firstChild(sa.conn), nil
+	c = firstChild(sa.conn)
+	if c == nil {
+		return nil, nil, why
+	}
+	if no := sa.unfit(c); no != nil {
+		return nil, nil, no
+	}
+	return c, nil, nil
 }
 
 // alone authenticates without a child, if the peer takes that (RFC 6023). why is
@@ -69,11 +73,15 @@ func (x *authExchange) alone(sa *SA, now ike.Instant, why *ike.Refusal, fx *ike.
 }
 
 func (x *authExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effects) {
-	if !x.take(d) {
+	if sa.compresses(x.child.conf) {
+		x.reserveCPI(sa, x, x.child.conf, d, fx)
+	}
+	all := x.take(d)
+	x.child.reserved(&x.gather)
+	if !all {
 		return
 	}
 	if x.err == nil {
-		x.child.reserved(x.spi)
 		x.send(sa, now, fx)
 		return
 	}
@@ -100,6 +108,7 @@ func (x *authExchange) send(sa *SA, now ike.Instant, fx *ike.Effects) {
 	octets := auth.SignedOctets(sa.prf(), sa.boot.firstRequest, sa.boot.nr, sa.ourAuthKey(), idi.AppendBody(nil))
 	ps = append(ps, &wire.Auth{Method: wire.AuthSharedKey, Data: auth.SharedKey(sa.prf(), psk, octets)})
 	if x.child != nil {
+		x.sayUncompressed(sa, x.child.conf, fx)
 		ps = append(ps, x.child.payloads(withoutKE(x.child.conf.Proposals))...)
 	}
 	sa.say(fx, ike.Step, "authenticating as %s", sa.localID)

@@ -33,9 +33,9 @@ func (x *childExchange) start(sa *SA, _ ike.Instant, fx *ike.Effects) {
 		sa.end()
 		return
 	}
-	c, ok := sa.conn.Child(x.childName)
-	if !ok {
-		x.lose(sa, notConfigured(x.childName), fx)
+	c, why := sa.childNamed(x.childName)
+	if why != nil {
+		x.lose(sa, why, fx)
 		return
 	}
 	x.child = newProposal(sa, c, x.packet)
@@ -52,18 +52,26 @@ func withKey(group uint16) string {
 	return ", key exchange " + groupName(group)
 }
 
-// notConfigured is the refusal of a child that nobody knows.
-func notConfigured(name string) *ike.Refusal {
-	return &ike.Refusal{Cause: ike.NoConnection, Err: fmt.Sprintf("phase 2 %q is not configured", name)}
+// childNamed finds a configured child that can have SAs, or says why there is none.
+func (sa *SA) childNamed(name string) (*conf.Child, *ike.Refusal) {
+	c, ok := sa.conn.Child(name)
+	if !ok {
+		return nil, &ike.Refusal{Cause: ike.NoConnection, Err: fmt.Sprintf("phase 2 %q is not configured", name)}
+	}
+	return c, sa.unfit(c)
 }
 
 // resume goes on with what was gathered: with the request, or with the secret that
 // its answer leads to.
 func (x *childExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effects) {
-	if r, ok := d.Result.(ike.Reserved); ok {
-		x.child.reserved(r)
+	if sa.compresses(x.child.conf) {
+		x.reserveCPI(sa, x, x.child.conf, d, fx)
 	}
-	if !x.take(d) {
+	all := x.take(d)
+	if x.answer == nil {
+		x.child.reserved(&x.gather)
+	}
+	if !all {
 		return
 	}
 	switch {
@@ -81,6 +89,7 @@ func (x *childExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effe
 
 // send sends the request.
 func (x *childExchange) send(sa *SA, now ike.Instant, fx *ike.Effects) {
+	x.sayUncompressed(sa, x.child.conf, fx)
 	offer := x.child.payloads(x.child.conf.Proposals)
 	ps := append([]wire.Payload{offer[0], &wire.Nonce{Data: x.nonce}}, keOf(x.group, x.pub)...)
 	sa.request(now, wire.CreateChildSA, fx, append(ps, offer[1:]...)...)
@@ -180,10 +189,12 @@ func (sa *SA) takeWanted() *childExchange {
 	return nil
 }
 
-// firstChild is the first configured child, nil if there is none.
+// firstChild is the first configured child that has SAs, nil if there is none.
 func firstChild(c *conf.Connection) *conf.Child {
-	if len(c.Children) == 0 {
-		return nil
+	for _, child := range c.Children {
+		if !child.Mode.Shunt() {
+			return child
+		}
 	}
-	return c.Children[0]
+	return nil
 }

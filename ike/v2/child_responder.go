@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/goike/goike/conf"
 	"github.com/goike/goike/crypto"
 	"github.com/goike/goike/crypto/ke"
 	"github.com/goike/goike/ike"
@@ -77,7 +76,7 @@ func (t *childTask) replaces(sa *SA, now ike.Instant, n *wire.Notify, fx *ike.Ef
 
 // begin agrees on the child and gathers what it needs.
 func (t *childTask) begin(sa *SA, now ike.Instant, m *message, fx *ike.Effects) {
-	o, ok := readOffer(m)
+	o, ok := sa.readOffer(m)
 	if !ok {
 		sa.refuseBroken(now, &wire.ProtocolError{Notify: wire.NotifyInvalidSyntax, Reason: "a child SA without traffic selectors"}, fx)
 		return
@@ -103,7 +102,7 @@ func (t *childTask) begin(sa *SA, now ike.Instant, m *message, fx *ike.Effects) 
 	if t.authPayloads == nil {
 		t.compute(sa, t, answerJob{group, peer}, fx)
 	}
-	q := ike.Reserve{Src: sa.path.Remote.Addr(), Dst: sa.path.Local.Addr(), Proto: ipProto(choice.conf.Protocol)}
+	q := sa.reserve(choice.conf, 0)
 	if t.old != nil {
 		q.ReqID = t.old.ReqID
 	}
@@ -129,6 +128,9 @@ func (t *childTask) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effects)
 		t.installed(sa, now, d, fx)
 		return
 	}
+	if t.choice.cpiOut != 0 {
+		t.reserveCPI(sa, t, t.choice.conf, d, fx)
+	}
 	if !t.take(d) {
 		return
 	}
@@ -151,7 +153,11 @@ func (t *childTask) install(sa *SA, now ike.Instant, fx *ike.Effects) error {
 	if t.authPayloads != nil {
 		ni, nr = sa.boot.ni, sa.boot.nr
 	}
-	c := sa.newChild(now, t.choice.conf, t.spi, t.choice.agreement)
+	if t.cpi == 0 {
+		t.choice.cpiOut = 0
+	}
+	t.sayUncompressed(sa, t.choice.conf, fx)
+	c := sa.newChild(now, t.choice.conf, t.spi, t.cpi, t.choice.agreement)
 	if t.old != nil {
 		c.Replaces = t.old.ID
 	}
@@ -183,9 +189,8 @@ func (t *childTask) installed(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 		ps = append(ps, keOf(t.child.Suite.KE.ID, t.pub)...)
 	}
 	ps = append(ps, &wire.TS{Selectors: t.choice.tsi}, &wire.TS{Responder: true, Selectors: t.choice.tsr})
-	if t.child.Mode == conf.Transport {
-		ps = append(ps, &wire.Notify{Kind: wire.NotifyUseTransportMode})
-	}
+	ps = append(ps, modeNotify(t.child.Mode)...)
+	ps = append(ps, compression(t.child.CPIIn)...)
 	t.child.State, t.child.Installed = ike.ChildInstalled, now
 	sa.children = append(sa.children, t.child)
 	if t.child.Path != sa.path {
@@ -257,8 +262,9 @@ func (t *childTask) drop(sa *SA, fx *ike.Effects) {
 		t.child = nil
 	case t.spi.SPI != 0:
 		releaseSPI(sa, t.choice.conf.Protocol, t.spi.SPI, fx)
+		releaseCPI(sa, t.cpi, fx)
 	}
-	t.spi = ike.Reserved{}
+	t.spi, t.cpi = ike.Reserved{}, 0
 }
 
 // childBySPI finds a child by the SPI by which the peer receives.

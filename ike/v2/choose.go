@@ -16,21 +16,25 @@ import (
 type childOffer struct {
 	proposals     []wire.Proposal
 	local, remote []wire.Selector // TSr and TSi, as they came
-	transport     bool
-	old           *child.SA // that it replaces, nil: none
-	withKE        bool      // by CREATE_CHILD_SA, which may have a key exchange
+	mode          conf.Mode       // that it asks for
+	cpi           uint16          // by which the peer receives compressed packets, 0: none
+	noTFC         bool            // the peer takes no padded packets
+	old           *child.SA       // that it replaces, nil: none
+	withKE        bool            // by CREATE_CHILD_SA, which may have a key exchange
 }
 
 // readOffer reads a child's part of a request; ok is false when a payload is
 // missing.
-func readOffer(m *message) (o childOffer, ok bool) {
+func (sa *SA) readOffer(m *message) (o childOffer, ok bool) {
 	offer, _ := wire.Find[*wire.SA](m.payloads)
 	tsi, tsr := wire.FindTS(m.payloads, false), wire.FindTS(m.payloads, true)
 	if offer == nil || tsi == nil || tsr == nil || len(tsi.Selectors) == 0 || len(tsr.Selectors) == 0 {
 		return o, false
 	}
 	o.local, o.remote = tsr.Selectors, tsi.Selectors
-	o.transport = wire.FindNotify(m.payloads, wire.NotifyUseTransportMode) != nil
+	o.mode = modeOf(m.payloads, sa.beet)
+	o.cpi, _ = readCompression(m.payloads)
+	o.noTFC = wire.FindNotify(m.payloads, wire.NotifyESPTFCPaddingNotSupported) != nil
 	for _, p := range offer.Proposals {
 		if usableSPI(p.SPI) {
 			o.proposals = append(o.proposals, p)
@@ -72,19 +76,25 @@ func (sa *SA) chooseChild(o childOffer) (*childChoice, wire.NotifyType, *ike.Ref
 	return nil, wire.NotifyNoProposalChosen, why
 }
 
-// suit agrees on mode and suite.
+// suit agrees on mode and suite, and on compression where both want it. Tunnel mode
+// is what a peer gets that asks for another mode than the configured tunnel mode
+// (RFC 7296, 1.3.1).
 func (sa *SA) suit(c *childChoice, o childOffer) *ike.Refusal {
-	c.mode = conf.Tunnel
-	if o.transport && c.conf.Mode == conf.Transport {
-		c.mode = conf.Transport
+	if why := sa.unfit(c.conf); why != nil {
+		return why
 	}
-	if c.conf.Mode == conf.Transport && !o.transport {
-		return &ike.Refusal{
-			Cause: ike.NoProposal, Notify: wire.NotifyNoProposalChosen.String(), Offered: "tunnel mode", Configured: "transport mode",
-			Differs: "the peer wants tunnel mode, configured is mode = \"transport\"", Hint: "set the same mode on both sides",
-		}
+	c.mode = c.conf.Mode
+	if c.mode != conf.Tunnel && c.mode != o.mode {
+		return otherMode(o.mode, c.mode)
+	}
+	c.noTFC = o.noTFC
+	if sa.compresses(c.conf) && !sa.sendsByCPI(o.cpi) {
+		c.cpiOut = o.cpi
 	}
 	theirs, index := fromWire(o.proposals, wire.Protocol(c.conf.Protocol))
+	if len(theirs) == 0 && len(o.proposals) > 0 {
+		theirs, index = fromWire(o.proposals, o.proposals[0].Protocol) // to say how they differ
+	}
 	mine := c.conf.Proposals
 	if o.old != nil {
 		mine = append(slices.Clone(mine), withGroups(o.old.Suite.Proposal(), mine))
@@ -124,10 +134,10 @@ func withGroups(p crypto.Proposal, configured []crypto.Proposal) crypto.Proposal
 // the addresses of the packets, not those in the selectors (RFC 7296, 2.23.1).
 func (sa *SA) seen(o childOffer) (local, remote []wire.Selector) {
 	local, remote = o.local, o.remote
-	if o.transport && sa.nat.local {
+	if o.mode == conf.Transport && sa.nat.local {
 		local = translate(local, sa.path.Local.Addr())
 	}
-	if o.transport && sa.nat.remote {
+	if o.mode == conf.Transport && sa.nat.remote {
 		remote = translate(remote, sa.path.Remote.Addr())
 	}
 	return local, remote
@@ -142,8 +152,13 @@ func (sa *SA) bySelectors(o childOffer) []*childChoice {
 		children = []*conf.Child{o.old.Conf}
 	}
 	for _, c := range children {
+		if c.Mode.Shunt() {
+			continue
+		}
 		how := o
-		how.transport = o.transport && c.Mode == conf.Transport
+		if how.mode != c.Mode {
+			how.mode = conf.Tunnel
+		}
 		if fit := sa.narrow(c, how); fit != nil {
 			out = append(out, fit)
 		}
@@ -163,10 +178,10 @@ func (sa *SA) narrow(c *conf.Child, o childOffer) *childChoice {
 		return nil
 	}
 	n.tsr, n.tsi = n.local, n.remote
-	if o.transport && sa.nat.local {
+	if o.mode == conf.Transport && sa.nat.local {
 		n.tsr = translate(n.tsr, o.local[0].Start)
 	}
-	if o.transport && sa.nat.remote {
+	if o.mode == conf.Transport && sa.nat.remote {
 		n.tsi = translate(n.tsi, o.remote[0].Start)
 	}
 	// The packet that asked, if there was one, comes first; then it counts that

@@ -7,6 +7,7 @@ import (
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/ts"
 	"github.com/goike/goike/ike/wire"
 )
 
@@ -127,11 +128,21 @@ func FuzzInitiator(f *testing.F) {
 	})
 }
 
+// fuzzed adds children of other kinds: one that is compressed and one of AH.
+func fuzzed(t testing.TB) func(a, b *conf.Connection) {
+	return func(a, b *conf.Connection) {
+		second(t, "aes256gcm16-curve25519", "aes256gcm16-curve25519")(a, b)
+		compressAll(a, b)
+		ah(t, "sha256", addChild(t, a, "third", "172.18.0.0/24", "172.19.0.0/24", "aes256gcm16"),
+			addChild(t, b, "third", "172.19.0.0/24", "172.18.0.0/24", "aes256gcm16"))
+	}
+}
+
 // FuzzProtected gives established machines of both sides authentic messages with
 // any payloads: requests, and answers to what is under way. Nothing panics, the
 // work is bounded, and a machine that closes leaves nothing behind.
 func FuzzProtected(f *testing.F) {
-	n, a, _ := up(f, second(f, "aes256gcm16-curve25519", "aes256gcm16-curve25519"))
+	n, a, _ := up(f, fuzzed(f))
 	chain := func(x wire.ExchangeType, ps ...wire.Payload) {
 		plain, first, err := wire.AppendPayloads(nil, ps...)
 		if err != nil {
@@ -149,6 +160,21 @@ func FuzzProtected(f *testing.F) {
 	chain(wire.Informational, &wire.Notify{Kind: wire.NotifyAuthenticationFailed})
 	chain(wire.CreateChildSA, append([]wire.Payload{offer, nonce}, sel...)...)
 	chain(wire.CreateChildSA, append([]wire.Payload{&wire.Notify{Kind: wire.NotifyRekeySA, Protocol: 3, SPI: be32(c.SPIIn)}, offer, nonce}, sel...)...)
+	for _, more := range [][]wire.Payload{
+		compression(0x4321), {&wire.Notify{Kind: wire.NotifyIPCompSupported, Data: []byte{0, 2, 1, 2}}},
+		append(compression(0x4321), compression(0x100)...), {&wire.Notify{Kind: wire.NotifyIPCompSupported}},
+		{&wire.Notify{Kind: notifyUseBEETMode}}, {&wire.Notify{Kind: notifyUseBEETMode}, &wire.Notify{Kind: wire.NotifyUseTransportMode}},
+		{&wire.Notify{Kind: wire.NotifyESPTFCPaddingNotSupported}},
+	} {
+		chain(wire.CreateChildSA, append(append([]wire.Payload{offer, nonce}, sel...), more...)...)
+	}
+	charon := kindsOf(f)
+	f.Add(uint8(wire.CreateChildSA), uint8(wire.PayloadNotify), []byte(charon.CreateRequest))
+	f.Add(uint8(wire.CreateChildSA), uint8(wire.PayloadNotify), []byte(charon.CreateResponse))
+	f.Add(uint8(wire.CreateChildSA), uint8(wire.PayloadIDi), []byte(charon.AuthRequest))
+	third := a.conn.Children[2]
+	chain(wire.CreateChildSA, &wire.SA{Proposals: wireProposals(third.Proposals, be32(0x7778))}, nonce,
+		&wire.TS{Selectors: ts.FromConf(third.Local, addrA)}, &wire.TS{Responder: true, Selectors: ts.FromConf(third.Remote, addrB)})
 	chain(wire.CreateChildSA, &wire.SA{Proposals: wireProposals(a.conn.Proposals, spi64(9))}, nonce, &wire.KE{Method: 31, Data: bytes.Repeat([]byte{9}, 32)})
 	chain(wire.CreateChildSA, &wire.Notify{Kind: wire.NotifyInvalidKEPayload, Data: []byte{0, 14}})
 	chain(wire.IKEAuth, n.open(a, n.sent[3].data)...)
@@ -157,10 +183,11 @@ func FuzzProtected(f *testing.F) {
 		for _, prepare := range []func(n *network, a, b *SA){
 			func(*network, *SA, *SA) {},
 			func(n *network, a, _ *SA) { n.a.step(a, ike.Initiate{Child: "second"}) },
+			func(n *network, a, _ *SA) { n.a.step(a, ike.Initiate{Child: "third"}) },
 			func(n *network, a, _ *SA) { n.a.step(a, ike.Terminate{Child: "lan"}) },
 			func(n *network, a, _ *SA) { n.a.step(a, ike.Terminate{}) },
 		} {
-			n, a, b := up(t, second(t, "aes256gcm16-curve25519", "aes256gcm16-curve25519"))
+			n, a, b := up(t, fuzzed(t))
 			n.intercept = func(packet) []packet { return nil }
 			prepare(n, a, b)
 			fuzzMessage(t, n, a, b, wire.ExchangeType(exchange), wire.PayloadType(first), plain)

@@ -23,7 +23,11 @@ type gather struct {
 	pub   []byte        // our public value
 	dh    crypto.Secret // the shared secret
 	spi   ike.Reserved
+	cpi   uint16 // 0: none
 	ike   ike.NewSPI
+
+	cpiTicket ike.Ticket // of the question for the CPI, 0: not asked
+	cpiErr    error      // why there is none
 }
 
 // compute has a job done; holder's resume is called with its result.
@@ -45,6 +49,10 @@ func (g *gather) ask(sa *SA, holder resumer, q ike.Query, fx *ike.Effects) {
 // take stores a result and tells whether all are there.
 func (g *gather) take(d ike.Done) bool {
 	g.left--
+	if g.cpiTicket != 0 && d.Ticket == g.cpiTicket {
+		g.takeCPI(d)
+		return g.left == 0
+	}
 	if d.Err != nil && g.err == nil {
 		g.err = d.Err
 	}

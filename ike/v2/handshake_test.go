@@ -110,24 +110,6 @@ func TestPreference(t *testing.T) {
 	}
 }
 
-func TestAH(t *testing.T) {
-	n, a, _ := up(t, func(a, b *conf.Connection) {
-		for _, c := range []*conf.Connection{a, b} {
-			c.Children[0].Protocol = crypto.AH
-			c.Children[0].Proposals = proposals(t, crypto.AH, "sha256")
-		}
-	})
-	for said := range n.a.plane.sas {
-		if said.Proto != esp.ProtoAH {
-			t.Errorf("SA %v", said)
-		}
-	}
-	n.a.step(a, ike.Terminate{Child: "lan"})
-	n.run()
-	n.a.empty()
-	n.b.empty()
-}
-
 func TestTransportMode(t *testing.T) {
 	transport := func(c *conf.Connection) {
 		c.Children[0].Mode, c.Children[0].Local, c.Children[0].Remote = conf.Transport, nil, nil

@@ -42,6 +42,7 @@ type plane struct {
 	child    uint64
 	err      error // what the next Apply with a ticket fails with
 	askErr   error
+	cpiErr   error // what a question for a CPI fails with
 	log      []string
 }
 
@@ -175,6 +176,9 @@ func (h *host) forget(sa *SA) {
 func (p *plane) reserve(r ike.Reserve) (any, error) {
 	if p.askErr != nil {
 		return nil, p.askErr
+	}
+	if r.Proto == esp.ProtoIPComp && p.cpiErr != nil {
+		return nil, p.cpiErr
 	}
 	p.spi++
 	p.child++

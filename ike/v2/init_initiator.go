@@ -83,6 +83,7 @@ func (x *initExchange) send(sa *SA, now ike.Instant, fx *ike.Effects) {
 	if sa.conn.Fragmentation {
 		ps = append(ps, &wire.Notify{Kind: wire.NotifyFragmentationSupported})
 	}
+	ps = append(ps, beetID(sa.conn)...)
 	msg, err := wire.Append(nil, sa.header(wire.IKESAInit, 0, false), ps...)
 	if err != nil {
 		sa.close(now, "", &ike.Refusal{Cause: ike.Internal, Err: err.Error()}, fx)
@@ -201,6 +202,7 @@ func (x *initExchange) accept(sa *SA, now ike.Instant, m *message, fx *ike.Effec
 	sa.nat = detectNAT(m.header, m.path, m.payloads)
 	sa.nat.forced = sa.conn.ForceEncap
 	sa.fragments = sa.conn.Fragmentation && wire.FindNotify(m.payloads, wire.NotifyFragmentationSupported) != nil
+	sa.beet = knowsBEET(m.payloads)
 	sa.boot.childless = wire.FindNotify(m.payloads, wire.NotifyChildlessIKEv2Supported) != nil
 	sa.win.out = nil
 	sa.boot.firstReply = append([]byte(nil), x.raw...)

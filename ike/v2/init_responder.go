@@ -93,6 +93,7 @@ func (sa *SA) choose(now ike.Instant, m *message, fx *ike.Effects) {
 	sa.nat = detectNAT(m.header, m.path, m.payloads)
 	sa.nat.forced = sa.candidates[0].ForceEncap
 	sa.fragments = sa.candidates[0].Fragmentation && wire.FindNotify(m.payloads, wire.NotifyFragmentationSupported) != nil
+	sa.beet = knowsBEET(m.payloads)
 	sa.boot.ni = append([]byte(nil), nonce.Data...)
 	x := &initRequest{suite: suite, num: num}
 	sa.serving.task = x
@@ -146,6 +147,9 @@ func (x *initRequest) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effect
 		ps = append(ps, &wire.Notify{Kind: wire.NotifyFragmentationSupported})
 	}
 	ps = append(ps, &wire.Notify{Kind: wire.NotifyChildlessIKEv2Supported})
+	if sa.beet {
+		ps = append(ps, beetID(sa.candidates...)...)
+	}
 	msg, err := wire.Append(nil, sa.header(wire.IKESAInit, 0, true), ps...)
 	if err != nil {
 		sa.close(now, "", &ike.Refusal{Cause: ike.Internal, Err: err.Error()}, fx)

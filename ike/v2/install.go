@@ -26,6 +26,8 @@ type installation struct {
 type agreement struct {
 	suite         crypto.Suite
 	spiOut        uint32
+	cpiOut        uint16 // 0: no compression
+	noTFC         bool   // the peer takes no padded packets
 	mode          conf.Mode
 	local, remote []wire.Selector
 }
@@ -34,7 +36,7 @@ var (
 	errSuiteNotOffered = errors.New("the peer chose a phase 2 proposal that was not offered")
 	errBadSPI          = errors.New("the peer's SPI is none, or is in use")
 	errNoSelectors     = errors.New("the peer's answer lacks traffic selectors")
-	errModeNotOffered  = errors.New("the peer chose transport mode, which was not offered")
+	errModeNotOffered  = errors.New("the peer chose a mode that was not offered")
 	errDataplane       = errors.New("the data plane did not take the SAs")
 )
 
@@ -66,6 +68,13 @@ func (i *installation) check(sa *SA, m *message, proposals []crypto.Proposal) *i
 		return &ike.Refusal{Cause: ike.BadMessage, Err: errBadSPI.Error()}
 	}
 	i.suite, i.spiOut = suite, binary.BigEndian.Uint32(spi)
+	i.noTFC = wire.FindNotify(m.payloads, wire.NotifyESPTFCPaddingNotSupported) != nil
+	if cpi, seen := readCompression(m.payloads); seen {
+		if i.cpi == 0 || cpi == 0 || sa.sendsByCPI(cpi) {
+			return &ike.Refusal{Cause: ike.BadMessage, Err: errCompression.Error()}
+		}
+		i.cpiOut = cpi
+	}
 	if why := i.checkMode(m); why != nil {
 		return why
 	}
@@ -83,19 +92,14 @@ func (i *installation) refused(n *wire.Notify, proposals []crypto.Proposal) *ike
 
 // checkMode demands the configured mode (RFC 7296, 1.3.1).
 func (i *installation) checkMode(m *message) *ike.Refusal {
-	transport := wire.FindNotify(m.payloads, wire.NotifyUseTransportMode) != nil
 	i.mode = i.conf.Mode
-	switch {
-	case transport && i.mode == conf.Tunnel:
-		return &ike.Refusal{Cause: ike.BadMessage, Err: errModeNotOffered.Error()}
-	case !transport && i.mode == conf.Transport:
-		return &ike.Refusal{
-			Cause: ike.NoProposal, Offered: "transport mode", Configured: "tunnel mode",
-			Differs: "the peer wants tunnel mode, configured is mode = \"transport\"",
-			Hint:    "set the same mode on both sides",
-		}
+	switch peer := modeOf(m.payloads, i.mode == conf.BEET); peer {
+	case i.mode:
+		return nil
+	case conf.Tunnel:
+		return otherMode(peer, i.mode)
 	}
-	return nil
+	return &ike.Refusal{Cause: ike.BadMessage, Err: errModeNotOffered.Error()}
 }
 
 // checkSelectors demands that the peer narrowed what we offered and did not widen
@@ -128,7 +132,12 @@ func clip(list []wire.Selector) []wire.Selector { return ts.Narrow(list, list) }
 
 // install derives the keys and gives the child to the data plane.
 func (i *installation) install(sa *SA, now ike.Instant, dh, ni, nr []byte, fx *ike.Effects) {
-	c := sa.newChild(now, i.conf, i.spi, i.agreement)
+	if i.cpiOut == 0 && i.cpi != 0 {
+		sa.say(fx, ike.Step, "%s is not compressed: the peer does not want IPComp", i.conf.Name)
+		releaseCPI(sa, i.cpi, fx)
+		i.cpi = 0
+	}
+	c := sa.newChild(now, i.conf, i.spi, i.cpi, i.agreement)
 	out, in, err := child.DeriveKeys(sa.prf(), sa.keys.d, dh, ni, nr, i.suite)
 	if err != nil {
 		i.fail(sa, &ike.Refusal{Cause: ike.Internal, Err: err.Error()}, fx)
@@ -145,10 +154,11 @@ func (i *installation) install(sa *SA, now ike.Instant, dh, ni, nr []byte, fx *i
 }
 
 // newChild makes the child SA of an agreement. It is not installed yet.
-func (sa *SA) newChild(now ike.Instant, c *conf.Child, own ike.Reserved, a agreement) *child.SA {
+func (sa *SA) newChild(now ike.Instant, c *conf.Child, own ike.Reserved, cpi uint16, a agreement) *child.SA {
 	n := &child.SA{
 		ID: own.ID, Conn: sa.conn.Name, Name: c.Name, Conf: c, ReqID: own.ReqID, State: ike.ChildCreated,
 		Mode: a.mode, Suite: a.suite, SPIIn: own.SPI, SPIOut: a.spiOut, Local: a.local, Remote: a.remote,
+		CPIIn: cpi, CPIOut: a.cpiOut, NoTFC: a.noTFC,
 		Path: sa.path, Encap: sa.nat.encap(), Keepalive: sa.nat.local, Installed: now, ExpireAt: ike.Never,
 	}
 	if c.Lifetime != conf.Forever {
@@ -162,7 +172,7 @@ func (i *installation) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 	if sa.indexOf(i.child) < 0 {
 		// The peer has deleted it in the meantime.
 		i.accepted = false
-		i.spi = ike.Reserved{}
+		i.spi, i.cpi = ike.Reserved{}, 0
 		i.fail(sa, &ike.Refusal{Cause: ike.PeerRefused, ByPeer: true, Err: "the peer deleted the child SA at once"}, fx)
 		return
 	}
@@ -188,10 +198,18 @@ func (i *installation) fail(sa *SA, why *ike.Refusal, fx *ike.Effects) {
 }
 
 func upText(c *child.SA) string {
-	mode := "tunnel"
-	if c.Mode == conf.Transport {
-		mode = "transport"
+	text := fmt.Sprintf("up: %s === %s, %s%s %s mode, SPIs %08x in, %08x out",
+		ts.String(c.Local), ts.String(c.Remote), protoWord(c.Suite.Proto), c.Suite, c.Mode, c.SPIIn, c.SPIOut)
+	if c.Compressed() {
+		text += fmt.Sprintf(", compressed, CPIs %04x in, %04x out", c.CPIIn, c.CPIOut)
 	}
-	return fmt.Sprintf("up: %s === %s, %s %s mode, SPIs %08x in, %08x out",
-		ts.String(c.Local), ts.String(c.Remote), c.Suite, mode, c.SPIIn, c.SPIOut)
+	return text
+}
+
+// protoWord names the protocol before a suite where it is not ESP.
+func protoWord(p crypto.Proto) string {
+	if p == crypto.AH {
+		return "AH "
+	}
+	return ""
 }

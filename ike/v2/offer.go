@@ -16,6 +16,7 @@ type proposal struct {
 	conf          *conf.Child
 	local, remote []wire.Selector // as offered
 	spi           ike.Reserved    // its SPI is 0 while we have none
+	cpi           uint16          // 0: no compression is offered
 }
 
 // newProposal offers a configured child. The selectors of the packet that asked
@@ -39,32 +40,38 @@ func newProposal(sa *SA, c *conf.Child, packet *esp.Selector) *proposal {
 
 // reserve asks for the SPI by which we receive.
 func (p *proposal) reserve(sa *SA, reqID uint32) ike.Reserve {
-	return ike.Reserve{Src: sa.path.Remote.Addr(), Dst: sa.path.Local.Addr(), Proto: ipProto(p.conf.Protocol), ReqID: reqID}
+	return sa.reserve(p.conf, reqID)
 }
 
-// reserved takes the SPI.
-func (p *proposal) reserved(r ike.Reserved) { p.spi = r }
+func (sa *SA) reserve(c *conf.Child, reqID uint32) ike.Reserve {
+	return ike.Reserve{
+		Src: sa.path.Remote.Addr(), Dst: sa.path.Local.Addr(), Proto: ipProto(c.Protocol),
+		Name: sa.conn.Name + "/" + c.Name, ReqID: reqID,
+	}
+}
 
-// payloads offers the child: SA, TSi and TSr, and the mode where it is not tunnel
-// mode (RFC 7296, 1.3.1).
+// reserved takes the SPI and, where compression is wanted, the CPI.
+func (p *proposal) reserved(g *gather) { p.spi, p.cpi = g.spi, g.cpi }
+
+// payloads offers the child: SA, TSi and TSr, the mode and compression.
 func (p *proposal) payloads(proposals []crypto.Proposal) []wire.Payload {
 	ps := []wire.Payload{
 		&wire.SA{Proposals: wireProposals(proposals, spi32(p.spi.SPI))},
 		&wire.TS{Selectors: p.local},
 		&wire.TS{Responder: true, Selectors: p.remote},
 	}
-	if p.conf.Mode == conf.Transport {
-		ps = append(ps, &wire.Notify{Kind: wire.NotifyUseTransportMode})
-	}
-	return ps
+	ps = append(ps, modeNotify(p.conf.Mode)...)
+	return append(ps, compression(p.cpi)...)
 }
 
-// release gives back the SPI of a child that will not be.
+// release gives back the SPI and the CPI of a child that will not be.
 func (p *proposal) release(sa *SA, fx *ike.Effects) {
 	if p.spi.SPI != 0 {
 		releaseSPI(sa, p.conf.Protocol, p.spi.SPI, fx)
 		p.spi = ike.Reserved{}
 	}
+	releaseCPI(sa, p.cpi, fx)
+	p.cpi = 0
 }
 
 func releaseSPI(sa *SA, proto crypto.Proto, spi uint32, fx *ike.Effects) {

@@ -66,6 +66,9 @@ func noSelectors(offeredLocal, offeredRemote []wire.Selector, conn *conf.Connect
 	}
 	best := -1
 	for _, c := range conn.Children {
+		if c.Mode.Shunt() {
+			continue
+		}
 		local, remote := ts.FromConf(c.Local, path.Local.Addr()), ts.FromConf(c.Remote, path.Remote.Addr())
 		inLocal, inRemote := ts.Narrow(offeredLocal, local), ts.Narrow(offeredRemote, remote)
 		score := 0

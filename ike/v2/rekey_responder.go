@@ -114,7 +114,7 @@ func (sa *SA) heir(now ike.Instant, own ike.NewSPI, s crypto.Suite, k keys, init
 	h := newSA(ike.Birth{SPI: own.SPI, ID: own.ID, Config: sa.Config, Seed: sa.Seed + 1}, sa.path)
 	h.boot = nil
 	h.conn, h.initiator, h.state = sa.conn, initiator, ike.Up
-	h.nat, h.fragments, h.suite, h.keys = sa.nat, sa.fragments, s, k
+	h.nat, h.fragments, h.beet, h.suite, h.keys = sa.nat, sa.fragments, sa.beet, s, k
 	h.localID, h.remoteID = sa.localID, sa.remoteID
 	h.established = now
 	if sa.conn.Lifetime != conf.Forever {

@@ -34,17 +34,18 @@ func keOffer(t testing.TB, n *network, group uint16) ke.Offer {
 
 // rekeyChild lets a replace a child of b, as a peer does, and returns the payloads
 // of the answer.
-func (n *network) rekeyChild(a, b *SA, c *childSA, words string, offer ke.Offer) []wire.Payload {
+func (n *network) rekeyChild(a, b *SA, c *childSA, words string, offer ke.Offer, more ...wire.Payload) []wire.Payload {
+	proto := c.Suite.Proto
 	ps := []wire.Payload{
-		&wire.Notify{Kind: wire.NotifyRekeySA, Protocol: wire.ProtocolESP, SPI: be32(c.SPIIn)},
-		&wire.SA{Proposals: wireProposals(proposals(n.t, crypto.ESP, words), be32(0xabcd))},
+		&wire.Notify{Kind: wire.NotifyRekeySA, Protocol: wire.Protocol(proto), SPI: be32(c.SPIIn)},
+		&wire.SA{Proposals: wireProposals(proposals(n.t, proto, words), be32(0xabcd))},
 		&wire.Nonce{Data: bytes.Repeat([]byte{3}, 32)},
 	}
 	if offer != nil {
 		ps = append(ps, &wire.KE{Method: proposals(n.t, crypto.ESP, words)[0].Of(crypto.KE)[0].ID, Data: offer.Public()})
 	}
 	ps = append(ps, &wire.TS{Selectors: c.Local}, &wire.TS{Responder: true, Selectors: c.Remote})
-	return n.exchange(a, b, wire.CreateChildSA, ps...)
+	return n.exchange(a, b, wire.CreateChildSA, append(ps, more...)...)
 }
 
 // The peer replaces a child. The new one receives at once and sends when the old

@@ -24,6 +24,7 @@ type SA struct {
 	path       ike.Path
 	nat        natState
 	fragments  bool // both sides announced fragmentation
+	beet       bool // the peer knows what asks for BEET mode
 	suite      crypto.Suite
 	keys       keys
 	ivCounter  uint64

@@ -19,11 +19,32 @@ func Carries(a, b *Host, f esp.Flow) error {
 		return fmt.Errorf("%s has no SA for %v > %v", a.Name, f.Src, f.Dst)
 	}
 	for _, in := range b.Plane.SAs(esp.In) {
-		if in.ID.SPI == out.ID.SPI {
-			return sameSA(out, in)
+		if in.ID.SPI == out.ID.SPI && in.ID.Proto == out.ID.Proto {
+			if err := sameSA(out, in); err != nil {
+				return err
+			}
+			return decompresses(a, b, f)
 		}
 	}
 	return fmt.Errorf("%s does not know SPI %08x, by which %s sends", b.Name, out.ID.SPI, a.Name)
+}
+
+// decompresses tells whether b can read what a has compressed, if a does.
+func decompresses(a, b *Host, f esp.Flow) error {
+	p := a.Plane.policy(f)
+	if !p.IPComp {
+		return nil
+	}
+	out, ok := newest(a.Plane.Compressing(esp.Out), p.ReqID, p.Mode)
+	if !ok {
+		return fmt.Errorf("%s has no IPComp SA for %v > %v", a.Name, f.Src, f.Dst)
+	}
+	for _, in := range b.Plane.Compressing(esp.In) {
+		if in.ID.SPI == out.ID.SPI && in.Mode == out.Mode {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s does not know CPI %04x, by which %s sends", b.Name, out.ID.SPI, a.Name)
 }
 
 func sameSA(out, in esp.SA) error {
@@ -48,6 +69,9 @@ func Settled(a, b *Host, children int, f esp.Flow) error {
 		}
 		if in, out := len(h.Plane.SAs(esp.In)), len(h.Plane.SAs(esp.Out)); in != children || out != children {
 			return fmt.Errorf("%s has %d SAs in and %d out for %d children", h.Name, in, out, children)
+		}
+		if in, out := len(h.Plane.Compressing(esp.In)), len(h.Plane.Compressing(esp.Out)); in != out || in != 0 && in != children {
+			return fmt.Errorf("%s has %d IPComp SAs in and %d out for %d children", h.Name, in, out, children)
 		}
 		if len(h.Plane.Offences) > 0 {
 			return fmt.Errorf("%s: %s", h.Name, h.Plane.Offences[0])

@@ -20,7 +20,13 @@ type Plane struct {
 	rng      *rand.Rand
 }
 
-func (p *Plane) alloc() uint32 { return 0x100 + p.rng.Uint32N(1<<31) }
+// alloc draws an SPI or, for IPComp, a CPI of those free for negotiation (RFC 3173).
+func (p *Plane) alloc(proto esp.Proto) uint32 {
+	if proto == esp.ProtoIPComp {
+		return 0x100 + p.rng.Uint32N(0xf000-0x100)
+	}
+	return 0x100 + p.rng.Uint32N(1<<31)
+}
 
 func (p *Plane) apply(ops []esp.Op) {
 	for _, op := range ops {
@@ -77,11 +83,16 @@ func (p *Plane) offend(format string, args ...any) {
 	p.Offences = append(p.Offences, fmt.Sprintf(format, args...))
 }
 
-// SAs are the SAs of one direction, in the order in which they were added.
-func (p *Plane) SAs(dir esp.Direction) []esp.SA {
+// SAs are the SAs of ESP and AH of one direction, in the order in which they were added.
+func (p *Plane) SAs(dir esp.Direction) []esp.SA { return p.list(dir, false) }
+
+// Compressing are those of IPComp.
+func (p *Plane) Compressing(dir esp.Direction) []esp.SA { return p.list(dir, true) }
+
+func (p *Plane) list(dir esp.Direction, ipcomp bool) []esp.SA {
 	var out []esp.SA
 	for _, id := range p.added {
-		if sa := p.sas[id]; sa.Dir == dir {
+		if sa := p.sas[id]; sa.Dir == dir && (id.Proto == esp.ProtoIPComp) == ipcomp {
 			out = append(out, sa)
 		}
 	}
@@ -91,9 +102,8 @@ func (p *Plane) SAs(dir esp.Direction) []esp.SA {
 // Policies are the policies in force.
 func (p *Plane) Policies() []esp.Policy { return p.policies }
 
-// Outbound is the SA that serves a packet: the newest of the request ID of the
-// policy in force. found is false when no policy is for it.
-func (p *Plane) Outbound(f esp.Flow) (sa esp.SA, protected, found bool) {
+// policy is the outbound policy in force for a packet, nil for none.
+func (p *Plane) policy(f esp.Flow) *esp.Policy {
 	var best *esp.Policy
 	for i := range p.policies {
 		q := &p.policies[i]
@@ -101,13 +111,29 @@ func (p *Plane) Outbound(f esp.Flow) (sa esp.SA, protected, found bool) {
 			best = q
 		}
 	}
+	return best
+}
+
+// Outbound is the SA of ESP or AH that serves a packet: the newest of the request ID
+// and mode of the policy in force. found is false when no policy is for it.
+func (p *Plane) Outbound(f esp.Flow) (sa esp.SA, protected, found bool) {
+	best := p.policy(f)
 	if best == nil {
 		return sa, false, false
 	}
-	for _, x := range p.SAs(esp.Out) {
-		if x.ReqID == best.ReqID {
-			sa, protected = x, true
+	mode := best.Mode
+	if best.IPComp {
+		mode = esp.Transport // the IPComp SA has that of the policy
+	}
+	sa, protected = newest(p.SAs(esp.Out), best.ReqID, mode)
+	return sa, protected && best.Action == esp.Protect, true
+}
+
+func newest(sas []esp.SA, reqID uint32, mode esp.Mode) (sa esp.SA, ok bool) {
+	for _, x := range sas {
+		if x.ReqID == reqID && x.Mode == mode {
+			sa, ok = x, true
 		}
 	}
-	return sa, protected, true
+	return sa, ok
 }
