@@ -13,7 +13,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/goike/goike/conf"
-	"github.com/goike/goike/esp"
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/control"
 )
@@ -345,52 +344,6 @@ func TestWorkers(t *testing.T) {
 		t.Errorf("order: %v", got)
 	}
 	w.close()
-}
-
-// recorder is a data plane that writes down what is done to it.
-type recorder struct {
-	None
-	mu  sync.Mutex
-	ops []esp.Op
-	err error
-}
-
-func (r *recorder) Apply(_ context.Context, ops []esp.Op) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ops = append(r.ops, ops...)
-	return r.err
-}
-
-func TestPlaneWorker(t *testing.T) {
-	plane := &recorder{}
-	var warned []string
-	w := newPlaneWorker(plane, func(text string) { warned = append(warned, text) })
-	w.wg.Go(func() { w.run(context.Background()) })
-	back := newInbox[shardItem](0)
-	for i := range uint32(3) {
-		w.put(wish{ref: 1, ticket: ike.Ticket(i + 1), ops: []esp.Op{esp.DelSA{ID: esp.SAID{SPI: i}}}, back: back})
-	}
-	w.put(wish{ref: 1, ticket: 9, query: ike.Reserve{}, back: back})
-	got := take(t, back, 4)
-	for i, f := range got[:3] {
-		if f.Done.Ticket != ike.Ticket(i+1) || plane.ops[i].(esp.DelSA).ID.SPI != uint32(i) {
-			t.Errorf("out of order: %v %v", got, plane.ops)
-		}
-	}
-	r, ok := got[3].Done.Result.(ike.Reserved)
-	if !ok || r.SPI < firstSPI || r.ReqID != FirstChildReqID || len(got[3].Undo) != 1 {
-		t.Errorf("reserved: %+v", got[3])
-	}
-	plane.mu.Lock()
-	plane.err = errors.New("no memory")
-	plane.mu.Unlock()
-	w.put(wish{ref: 1, ops: []esp.Op{esp.DelSA{}}})
-	w.in.close()
-	w.wg.Wait()
-	if len(warned) != 1 || !strings.Contains(warned[0], "no memory") {
-		t.Errorf("warnings: %q", warned)
-	}
 }
 
 // What comes from the network is bounded and counted; what was asked for is not.

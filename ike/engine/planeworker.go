@@ -103,7 +103,7 @@ func (w *planeWorker) allocate(ctx context.Context, items []wish) []allocated {
 func (w *planeWorker) do(ctx context.Context, it wish, a allocated) (Finished, bool) {
 	f := Finished{Ref: it.ref, Done: ike.Done{Ticket: it.ticket}}
 	if it.query != nil {
-		w.answer(it.query, a, &f)
+		w.answer(ctx, it.query, a, &f)
 		return f, true
 	}
 	w.reqIDs.applied(it.ops)
@@ -117,12 +117,31 @@ func (w *planeWorker) do(ctx context.Context, it wish, a allocated) (Finished, b
 	return f, false
 }
 
-func (w *planeWorker) answer(q ike.Query, a allocated, f *Finished) {
-	r, ok := q.(ike.Reserve)
-	if !ok {
+func (w *planeWorker) answer(ctx context.Context, q ike.Query, a allocated, f *Finished) {
+	switch q := q.(type) {
+	case ike.Reserve:
+		w.reserve(q, a, f)
+	case ike.Activity:
+		f.Done.Result = w.idle(ctx, q)
+	default:
 		f.Done.Err = fmt.Errorf("nobody answers %T", q)
-		return
 	}
+}
+
+// idle is the time since any of some SAs has carried a packet. An SA that is not there
+// has not.
+func (w *planeWorker) idle(ctx context.Context, q ike.Activity) ike.Idle {
+	idle := ike.Idle(-1)
+	for _, id := range q.SAs {
+		u, err := w.plane.Query(ctx, id)
+		if last := ike.Idle(u.LastUse); err == nil && last >= 0 && (idle < 0 || last < idle) {
+			idle = last
+		}
+	}
+	return idle
+}
+
+func (w *planeWorker) reserve(r ike.Reserve, a allocated, f *Finished) {
 	if a.err != nil {
 		f.Done.Err = a.err
 		return

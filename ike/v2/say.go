@@ -2,6 +2,7 @@ package v2
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/child"
@@ -69,23 +70,32 @@ func (sa *SA) close(now ike.Instant, how string, why *ike.Refusal, fx *ike.Effec
 	sa.dropServing(fx)
 	for _, c := range sa.children {
 		fx.Do(ike.Install{Ops: c.Remove()})
-		if c.State == ike.ChildCreated {
+		switch {
+		case c.Quiet:
+			continue
+		case c.State == ike.ChildCreated:
 			sa.failed(fx, c.Name, why)
 			continue
 		}
 		sa.reportChild(fx, ike.ChildDown, c, "down: "+downText(how, why))
 	}
 	sa.children = nil
+	sa.sweep(now, true, fx)
 	switch {
+	case sa.redundant:
+		sa.say(fx, ike.Step, "one of two replacements of phase 1 is gone: %s", downText(how, why))
 	case wasUp:
 		s := sa.Status()
 		sa.report(fx, ike.Report{Kind: ike.IKEDown, SA: &s, Text: "phase 1 down: " + downText(how, why), Why: why})
-	case sa.state != ike.Rekeyed:
+	default:
 		sa.failed(fx, "", why)
 	}
 	sa.zero()
 	fx.Do(ike.Closed{})
 }
+
+// secs writes a duration for people.
+func secs(d time.Duration) string { return d.Round(100 * time.Millisecond).String() }
 
 func downText(how string, why *ike.Refusal) string {
 	if how != "" {
