@@ -84,6 +84,9 @@ func (sa *SA) succeed(now ike.Instant, old, heir *child.SA, fx *ike.Effects) {
 		return
 	}
 	heir.Quiet, heir.Outlived = false, false
+	if e := sa.lastError; e != nil && busyPeer(e) {
+		sa.lastError = nil // it has passed
+	}
 	if sa.indexOf(old) < 0 {
 		sa.reportChild(fx, ike.ChildUp, heir, upText(heir))
 		return

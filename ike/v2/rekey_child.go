@@ -79,7 +79,7 @@ func (x *childExchange) again(sa *SA, now ike.Instant, why *ike.Refusal, fx *ike
 		}
 		x.old.RekeyAt = sa.retryAt(now, x.old.ExpireAt, why)
 		if busyPeer(why) {
-			sa.postpone(now, x.old.RekeyAt, x.childName, why, fx)
+			sa.postpone(now, x.old.RekeyAt, x.childName, "not replaced yet", why, fx)
 			return
 		}
 		sa.failed(fx, x.childName, why)

@@ -2,7 +2,9 @@ package v2
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/goike/goike/crypto"
 	"github.com/goike/goike/ike"
@@ -166,22 +168,18 @@ func (x *rekeyExchange) lose(sa *SA, now ike.Instant, why *ike.Refusal, fx *ike.
 		return
 	}
 	sa.state, sa.rekeyAt = ike.Up, sa.retryAt(now, sa.expireAt, why)
-	sa.postpone(now, sa.rekeyAt, "", why, fx)
+	sa.postpone(now, sa.rekeyAt, "", "phase 1 is not replaced yet", why, fx)
 }
 
-// postpone reports that a replacement is tried again later; child is empty for the IKE
-// SA.
-func (sa *SA) postpone(now, until ike.Instant, child string, why *ike.Refusal, fx *ike.Effects) {
+// postpone reports what is tried again later; child is empty for the IKE SA.
+func (sa *SA) postpone(now, until ike.Instant, child, what string, why *ike.Refusal, fx *ike.Effects) {
 	sa.lastError = why
 	kind := ike.Warning
 	if busyPeer(why) {
 		kind = ike.Step // it will pass
 	}
-	what := child
-	if what == "" {
-		what = "phase 1"
-	}
-	sa.report(fx, ike.Report{Kind: kind, Child: child, Why: why, Text: what + " cannot be set up yet, it is tried again in " + secs(until.Sub(now)) + ": " + why.String()})
+	wait := until.Sub(now).Round(100 * time.Millisecond)
+	sa.report(fx, ike.Report{Kind: kind, Child: child, Why: why, Text: fmt.Sprintf("%s, it is tried again in %s: %s", what, wait, why)})
 }
 
 // give gives the IKE SA up: the peer believes that it is replaced, by one that we

@@ -5,17 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/goike/goike/crypto"
 	"github.com/goike/goike/crypto/ke"
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/wire"
 )
-
-// pendingTime bounds how long a new IKE SA of the peer's waits to be used: longer than
-// the one that decides about it may last without an answer.
-const pendingTime = 5 * time.Minute
 
 // rekeyRequest serves the peer's wish to replace the IKE SA (RFC 7296, 1.3.2).
 type rekeyRequest struct {
@@ -122,7 +117,7 @@ func (x *rekeyRequest) handOver(sa *SA, now ike.Instant, heir *SA, fx *ike.Effec
 	own, ok := sa.active.(*rekeyExchange)
 	if ok && own.sent {
 		heir.pending, heir.redundant, heir.state = true, true, ike.Created
-		heir.expireAt = now.Add(pendingTime)
+		heir.expireAt = ike.Never // our exchange ends, and decides
 		own.rival = &rivalSA{nonces{x.ni, x.nonce}, heir}
 		fx.Do(ike.Spawn{SPI: heir.SPI, Machine: heir})
 		return

@@ -304,3 +304,75 @@ func TestReauthenticate(t *testing.T) {
 		t.Error("a responder replaces it")
 	}
 }
+
+// Children of every kind are replaced from either side.
+func TestRenewKinds(t *testing.T) {
+	for name, kind := range map[string]func(c *conf.Child){
+		"AH":        func(c *conf.Child) { ah(t, "sha256", c) },
+		"IPComp":    func(c *conf.Child) { c.IPComp = true },
+		"transport": func(c *conf.Child) { c.Mode, c.Local, c.Remote = conf.Transport, nil, nil },
+		"BEET": func(c *conf.Child) {
+			c.Mode = conf.BEET
+			c.Local[0].Last, c.Remote[0].Last = c.Local[0].First, c.Remote[0].First
+		},
+	} {
+		for _, left := range []bool{true, false} {
+			n, a, b := up(t, func(a, b *conf.Connection) {
+				a.Rekey, b.Rekey = true, true
+				kind(a.Children[0])
+				kind(b.Children[0])
+			})
+			sas, policies := len(n.a.plane.sas), len(n.a.plane.policies)
+			from, sa := n.a, a
+			if !left {
+				from, sa = n.b, b
+			}
+			old := sa.children[0]
+			deeds["rekeys the child"](from, sa)
+			n.run()
+			n.pass(lateTime)
+			n.established(1)
+			if c := sa.children[0]; c == old || c.Mode != old.Mode || c.Compressed() != old.Compressed() || c.Suite != old.Suite || ts.String(c.Local) != ts.String(old.Local) {
+				t.Errorf("%s: %+v\n%s", name, c, n.story())
+			}
+			for _, h := range []*host{n.a, n.b} {
+				if len(h.plane.sas) != sas || len(h.plane.policies) != policies || len(h.of(ike.Failed)) != 0 {
+					t.Errorf("%s: %v", name, h.plane.log)
+				}
+			}
+		}
+	}
+}
+
+// Transport mode behind a NAT is replaced from either side: the addresses in the
+// selectors are those that each side sees (RFC 7296, 2.23.1).
+func TestRenewTransportBehindNAT(t *testing.T) {
+	for _, left := range []bool{true, false} {
+		n := newNetwork(t, func(a, b *conf.Connection) {
+			b.Gateway = conf.Gateway{Any: true}
+			for _, c := range []*conf.Connection{a, b} {
+				c.Rekey = true
+				c.Children[0].Mode, c.Children[0].Local, c.Children[0].Remote = conf.Transport, nil, nil
+			}
+		})
+		n.nat = natA
+		a := n.a.dial()
+		n.run()
+		from, sa := n.a, a
+		if !left {
+			from, sa = n.b, n.b.list()[0]
+		}
+		if len(sa.children) != 1 {
+			t.Fatal(n.story())
+		}
+		old := sa.children[0]
+		deeds["rekeys the child"](from, sa)
+		n.run()
+		n.pass(lateTime)
+		b := n.b.list()[0]
+		if len(a.children) != 1 || len(b.children) != 1 || sa.children[0] == old || a.children[0].SPIIn != b.children[0].SPIOut ||
+			ts.String(sa.children[0].Local) != ts.String(old.Local) || ts.String(sa.children[0].Remote) != ts.String(old.Remote) {
+			t.Error(n.story())
+		}
+	}
+}

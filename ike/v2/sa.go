@@ -147,7 +147,6 @@ func (sa *SA) concernsPending(now ike.Instant, ev ike.Event) bool {
 		return true
 	case ike.Timeout:
 		sa.heard = now // when it was last polled
-		return now >= sa.expireAt
 	}
 	return false
 }
@@ -237,7 +236,7 @@ func (sa *SA) Deadline() ike.Instant {
 		return ike.Never
 	}
 	if sa.pending {
-		return min(sa.expireAt, sa.heard.Add(pollTime))
+		return sa.heard.Add(pollTime)
 	}
 	at := min(sa.expireAt, sa.silentAt())
 	if sa.state == ike.Up {
@@ -282,8 +281,6 @@ func (sa *SA) expire(now ike.Instant, fx *ike.Effects) {
 	switch {
 	case sa.doomed != nil:
 		sa.abandon(now, sa.doomed.why, fx)
-	case sa.pending:
-		sa.close(now, "it was not needed", nil, fx)
 	case sa.state == ike.Up || sa.state == ike.Rekeying:
 		sa.expired(now, "its lifetime is over", fx)
 	case sa.state == ike.Rekeyed && sa.active != nil:

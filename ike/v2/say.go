@@ -2,7 +2,6 @@ package v2
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/child"
@@ -93,9 +92,6 @@ func (sa *SA) close(now ike.Instant, how string, why *ike.Refusal, fx *ike.Effec
 	sa.zero()
 	fx.Do(ike.Closed{})
 }
-
-// secs writes a duration for people.
-func secs(d time.Duration) string { return d.Round(100 * time.Millisecond).String() }
 
 func downText(how string, why *ike.Refusal) string {
 	if how != "" {
