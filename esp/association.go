@@ -43,18 +43,12 @@ func (a *association) setUp(sa SA, dir Direction) error {
 
 func checkSA(sa *SA, dir Direction) error {
 	switch {
-	case sa.ID.Proto == ProtoAH:
-		return errors.New("AH is not built in, only ESP is")
-	case sa.ID.Proto != ProtoESP:
-		return fmt.Errorf("IP protocol %d is not ESP", sa.ID.Proto)
 	case sa.ID.SPI == 0:
 		return errors.New("an SPI of 0 is never sent")
 	case sa.Dir != dir:
 		return errors.New("the SA is of the other direction")
-	case sa.Mode > Transport:
-		return fmt.Errorf("no mode %d", sa.Mode)
 	}
-	return nil
+	return supportedShape(sa)
 }
 
 // sealer makes one more Sealer from the keys.

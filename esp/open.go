@@ -20,6 +20,7 @@ type OpenWorker struct {
 	sealer   seal.Sealer
 	shape
 	transport, esn bool
+	tos            tosRules
 	high           [4]byte // the half of the sequence number that is not sent
 }
 
@@ -28,8 +29,9 @@ type OpenWorker struct {
 // it: a part of buf that starts at cap(buf)-cap(inner). Nothing is allocated.
 //
 // In tunnel mode it is the packet as it lay inside, without TFC padding, the TTL not
-// counted down, and with ECN combined from the outer TOS: ErrDrop for congestion on
-// a packet that is not ECN-capable (RFC 6040, 4.2). In transport mode an IP header
+// counted down, with the outer DSCP if DecapDSCP, and with ECN combined from the outer
+// TOS unless NoECN: ErrDrop for congestion on a packet that is not ECN-capable (RFC
+// 6040, 4.2). In transport mode an IP header
 // is put before the payload, which needs Headroom before off, from what in tells;
 // behind a NAT the checksum that covers the addresses is made anew (RFC 3948, 3.1.2).
 //
@@ -56,7 +58,7 @@ func (w *OpenWorker) Open(buf []byte, off, n int, seq uint64, in Inbound) (inner
 	case w.transport:
 		return w.rebuild(buf, off+espHeader+w.iv, size, next, in)
 	}
-	return unwrap(plain[:size], next, in.TOS)
+	return unwrap(plain[:size], next, w.tos, in.TOS)
 }
 
 // trailer finds how much of the plaintext is payload, and what it is.
@@ -75,7 +77,7 @@ func trailer(plain []byte) (size int, next uint8, err error) {
 }
 
 // unwrap takes the inner packet of tunnel mode out of the payload.
-func unwrap(payload []byte, next, outerTOS uint8) ([]byte, error) {
+func unwrap(payload []byte, next uint8, rules tosRules, outer uint8) ([]byte, error) {
 	h, err := parseHeader(payload)
 	if err != nil {
 		return nil, err
@@ -84,7 +86,7 @@ func unwrap(payload []byte, next, outerTOS uint8) ([]byte, error) {
 		return nil, ErrMalformed
 	}
 	inner := payload[:h.total]
-	if err := combineECN(inner, h, outerTOS); err != nil {
+	if err := rules.decapsulate(inner, h, outer); err != nil {
 		return nil, err
 	}
 	return inner, nil

@@ -71,5 +71,5 @@ func (r *Receiver) NewWorker() (*OpenWorker, error) {
 		return nil, err
 	}
 	sa := r.sa.Load()
-	return &OpenWorker{receiver: r, sealer: sealer, shape: r.shape, transport: sa.Mode == Transport, esn: sa.ESN}, nil
+	return &OpenWorker{receiver: r, sealer: sealer, shape: r.shape, transport: sa.Mode == Transport, esn: sa.ESN, tos: tosRulesOf(sa)}, nil
 }

@@ -18,10 +18,11 @@ type SealWorker struct {
 	sender *Sender
 	sealer seal.Sealer
 	shape
-	spi                uint32
-	transport, esn     bool
-	noCopyDF, copyDSCP bool
-	high               [4]byte // the half of the sequence number that is not sent
+	spi            uint32
+	transport, esn bool
+	noCopyDF       bool
+	tos            tosRules
+	high           [4]byte // the half of the sequence number that is not sent
 }
 
 // Seal turns the inner IP packet buf[off:off+n] in place into an ESP packet with
@@ -31,7 +32,7 @@ type SealWorker struct {
 //
 // In tunnel mode the whole packet is sealed. Its TTL is as it came: who routes the
 // packet into the tunnel counts it down, once (RFC 4301, 5.1.2.1). DSCP goes out
-// with CopyDSCP, ECN always (RFC 6040, 4.1), DF unless NoCopyDF; IPv6 inside counts
+// with CopyDSCP, ECN unless NoECN (RFC 6040, 4.1), DF unless NoCopyDF; IPv6 inside counts
 // as DF. In transport mode the IP header is taken off, and out says what of it the
 // caller's has to carry. IPv4 options, fragments, and extension headers that belong
 // before ESP (RFC 4303, 3.1.1) are refused there with ErrDrop.
@@ -50,7 +51,7 @@ func (w *SealWorker) Seal(buf []byte, off, n int, seq uint64) (pkt []byte, out O
 		return w.sealTransport(buf, off, h, seq)
 	}
 	out = Outer{
-		TOS: outerTOS(h.trafficClass(inner), w.copyDSCP),
+		TOS: w.tos.outer(h.trafficClass(inner)),
 		DF:  !w.noCopyDF && h.dontFragment(inner),
 	}
 	next := uint8(protoIPv4)

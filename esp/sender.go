@@ -104,6 +104,6 @@ func (s *Sender) NewWorker() (*SealWorker, error) {
 	sa := s.sa.Load()
 	return &SealWorker{
 		sender: s, sealer: sealer, shape: s.shape, spi: sa.ID.SPI,
-		transport: sa.Mode == Transport, esn: sa.ESN, noCopyDF: sa.NoCopyDF, copyDSCP: sa.CopyDSCP,
+		transport: sa.Mode == Transport, esn: sa.ESN, noCopyDF: sa.NoCopyDF, tos: tosRulesOf(sa),
 	}, nil
 }

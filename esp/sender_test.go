@@ -151,11 +151,13 @@ func TestRefusedSAs(t *testing.T) {
 		change func(*SA)
 		want   string
 	}{
-		{func(sa *SA) { sa.ID.Proto = ProtoAH }, "AH is not built in"},
-		{func(sa *SA) { sa.ID.Proto = ProtoIPComp }, "IP protocol 108 is not ESP"},
+		{func(sa *SA) { sa.ID.Proto = ProtoAH }, "not built in: AH"},
+		{func(sa *SA) { sa.ID.Proto = ProtoIPComp }, "not built in: compression (IPComp)"},
+		{func(sa *SA) { sa.ID.Proto = 7 }, "not built in: IP protocol 7"},
+		{func(sa *SA) { sa.Mode = BEET }, "not built in: BEET mode"},
 		{func(sa *SA) { sa.ID.SPI = 0 }, "SPI of 0"},
 		{func(sa *SA) { sa.Dir = Forward }, "other direction"},
-		{func(sa *SA) { sa.Mode = 7 }, "no mode 7"},
+		{func(sa *SA) { sa.Mode = 7 }, "not built in: mode 7"},
 		{func(sa *SA) { sa.EncrKey = sa.EncrKey[1:] }, "20 octets of key, not 19"},
 		{func(sa *SA) { sa.Encr.ID = 4711 }, "encr_4711"},
 		{func(sa *SA) { sa.Encr = crypto.Alg{Type: crypto.Encr, ID: crypto.EncrAESCBC, KeyBits: 128} }, "16 octets of key, not 20"},

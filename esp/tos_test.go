@@ -66,8 +66,43 @@ func TestECNKeepsWrongChecksums(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := combineECN(inner, h, 3); err != nil || finish(sum(0, inner[:20])) == 0 {
+	if err := (tosRules{decapDSCP: true}).decapsulate(inner, h, 0xfb); err != nil || finish(sum(0, inner[:20])) == 0 {
 		t.Fatalf("%v; the checksum has been made good", err)
+	}
+}
+
+// TestDecapsulationRules: what comes over from the outer header when it is asked to,
+// or not to (RFC 2983, 4.1; RFC 6040, 4.2). The flow label of IPv6 stays.
+func TestDecapsulationRules(t *testing.T) {
+	for _, c := range []struct {
+		name               string
+		decapDSCP, noECN   bool
+		inner, outer, want uint8
+	}{
+		{"DSCP", true, false, 0xa8, 0x50, 0x50},
+		{"DSCP and congestion", true, false, 0xaa, 0x53, 0x53},
+		{"DSCP, ECN stays", true, false, 0xaa, 0x50, 0x52},
+		{"no ECN", false, true, 0xaa, 0x53, 0xaa},
+		{"no ECN, nothing is dropped", false, true, 0xa8, 0x53, 0xa8},
+		{"DSCP, no ECN", true, true, 0xaa, 0x53, 0x52},
+		{"nothing changes", true, false, 0x51, 0x51, 0x51},
+	} {
+		for _, v6 := range []bool{false, true} {
+			sa := suiteOf(t, "aes128gcm16").sa()
+			sa.DecapDSCP, sa.NoECN = c.decapDSCP, c.noECN
+			plain := udp(t, v6, 77)
+			if v6 {
+				plain[1], plain[2], plain[3] = plain[1]|5, 0xab, 0xcd
+			}
+			p := newPair(t, sa)
+			pkt, _ := p.seal(t, withTOS(plain, c.inner))
+			got, err := p.open(pkt, Inbound{TOS: c.outer})
+			if want := withTOS(plain, c.want); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s, IPv6 %t: %x, %v\nwant %x", c.name, v6, got, err, want)
+				continue
+			}
+			parse(t, got)
+		}
 	}
 }
 
@@ -76,12 +111,16 @@ func TestOuterHeader(t *testing.T) {
 		name               string
 		v6, df             bool
 		copyDSCP, noCopyDF bool
+		noECN              bool
 		tos                uint8
 		want               Outer
 	}{
 		{name: "ECN goes out, DSCP does not", tos: 0xba, want: Outer{TOS: 2}},
 		{name: "CE goes out", tos: 0x03, want: Outer{TOS: 3}},
 		{name: "DSCP copied", copyDSCP: true, tos: 0xb9, want: Outer{TOS: 0xb9}},
+		{name: "ECN stays inside", noECN: true, tos: 0xbb, want: Outer{}},
+		{name: "DSCP copied, ECN stays inside", noECN: true, copyDSCP: true, tos: 0xbb, want: Outer{TOS: 0xb8}},
+		{name: "neither of IPv6", v6: true, noECN: true, tos: 0xbb, want: Outer{DF: true}},
 		{name: "DF copied", df: true, want: Outer{DF: true}},
 		{name: "DF not copied", df: true, noCopyDF: true},
 		{name: "no DF inside, none outside", noCopyDF: true},
@@ -91,7 +130,7 @@ func TestOuterHeader(t *testing.T) {
 		{name: "ECN of IPv6", v6: true, tos: 0xb9, want: Outer{TOS: 1, DF: true}},
 	} {
 		sa := suiteOf(t, "aes128gcm16").sa()
-		sa.CopyDSCP, sa.NoCopyDF = c.copyDSCP, c.noCopyDF
+		sa.CopyDSCP, sa.NoCopyDF, sa.NoECN = c.copyDSCP, c.noCopyDF, c.noECN
 		inner := udp(t, c.v6, 80)
 		if c.df {
 			inner[6] |= flagDF >> 8

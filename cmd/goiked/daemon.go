@@ -22,6 +22,7 @@ import (
 	"github.com/goike/goike/ike/control"
 	"github.com/goike/goike/ike/engine"
 	"github.com/goike/goike/ike/v2"
+	"github.com/goike/goike/internal/hostnet"
 	"github.com/goike/goike/internal/logging"
 	"github.com/goike/goike/internal/systemd"
 	"github.com/goike/goike/internal/version"
@@ -90,14 +91,19 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 		return missing(err)
 	}
 	defer func() { _ = socket.Close() }()
-	if d.out, err = openOutside(ctx, d.conf, func(text string) { d.log.Warn(text) }); err != nil {
+	if d.out, err = openOutside(ctx, d.conf, d.warn); err != nil {
 		return err
+	}
+	if err := d.prepare(ctx); err != nil {
+		return errors.Join(usageError{err}, d.out.close())
 	}
 	d.engine = engine.New(engine.Config{
 		Info: d.info(), Machines: v2.Machines{}, Cookies: v2.NewCookies(rand.Reader), Plane: d.out.plane, Transport: d.out.transport,
 		Locate: engine.NewLocator(outerMark), Conf: d.conf, Log: reporter(d.log), Counters: d.out.counters,
+		Attached: attached(d.warn),
 	})
 	var serving sync.WaitGroup
+	serving.Go(func() { d.followNetworks(ctx) })
 	failed := make(chan error, 1)
 	serving.Go(func() { failed <- d.serveControl(ctx, socket) })
 	d.log.Info("ready", "version", version.Version, "dataplane", d.out.text, "socket", d.socketPath(), "connections", len(d.conf.Connections))
@@ -108,6 +114,29 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 	cancel()
 	serving.Wait()
 	return err
+}
+
+func (d *daemon) warn(text string) { d.log.Warn(text) }
+
+// prepare fits the configuration to this host.
+func (d *daemon) prepare(ctx context.Context) error {
+	c, notes, err := d.out.prepare(ctx, d.conf)
+	if err != nil {
+		return err
+	}
+	for _, text := range notes {
+		d.log.Info(text)
+	}
+	d.conf = c
+	return nil
+}
+
+// followNetworks tells the engine when this host gets other directly attached networks.
+func (d *daemon) followNetworks(ctx context.Context) {
+	err := hostnet.Watch(ctx, func(c hostnet.Change) { d.engine.Attached(c.Attached) })
+	if err != nil && ctx.Err() == nil {
+		d.warn("changes of this host's networks are not seen any more: " + err.Error())
+	}
 }
 
 func (d *daemon) socketPath() string {

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 
 	"github.com/goike/goike/conf"
@@ -33,6 +34,7 @@ type outside struct {
 	plane     engine.DataPlane
 	text      string // which data plane, and why
 	planeStat func() map[string]uint64
+	tunnels   *tunnels // nil: none
 	closers   []func() error
 }
 
@@ -60,23 +62,45 @@ func (o *outside) close() error {
 // openOutside opens the sockets and the data plane that the configuration asks for.
 func openOutside(ctx context.Context, c *conf.Config, warn func(string)) (*outside, error) {
 	o := &outside{}
-	var err error
-	switch c.Dataplane {
-	case conf.BackendNone:
-		err = o.openNone(ctx, warn)
-	case conf.BackendKernel:
-		err = errors.New("dataplane.backend = \"kernel\" is not supported yet; allowed: auto, userspace, none")
-	case conf.BackendAuto, conf.BackendUserspace:
-		o.text = "userspace"
-		if c.Dataplane == conf.BackendAuto {
-			o.text = "userspace (auto: the data plane of the kernel is not supported yet)"
-		}
-		err = o.openUserspace(ctx, c, warn)
-	}
-	if err != nil {
+	if err := o.open(ctx, c, warn); err != nil {
 		return nil, missing(errors.Join(err, o.close()))
 	}
 	return o, nil
+}
+
+func (o *outside) open(ctx context.Context, c *conf.Config, warn func(string)) error {
+	switch c.Dataplane {
+	case conf.BackendNone:
+		return o.openNone(ctx, warn)
+	case conf.BackendUserspace:
+		o.text = "userspace"
+		return o.openUserspace(ctx, c, warn)
+	case conf.BackendAuto, conf.BackendKernel:
+	}
+	conn, err := openXFRM(ctx)
+	switch {
+	case err == nil:
+		o.text = "kernel"
+		return o.openKernel(ctx, c, conn, warn)
+	case c.Dataplane == conf.BackendKernel:
+		return fmt.Errorf("dataplane.backend = \"kernel\": the kernel cannot carry IPsec: %w; \"auto\" and \"userspace\" need nothing of it", err)
+	}
+	o.text = fmt.Sprintf("userspace (auto: the kernel cannot: %v)", err)
+	return o.openUserspace(ctx, c, warn)
+}
+
+// prepare fits a configuration to this host: tunnel interfaces are made, and what the
+// data plane lacks is an error, or a note.
+func (o *outside) prepare(ctx context.Context, c *conf.Config) (_ *conf.Config, notes []string, err error) {
+	if c.Network.RouteBased && o.tunnels == nil {
+		return nil, nil, fmt.Errorf("network.route_based: the data plane in use, %s, has no tunnel interfaces; it needs the kernel's", o.text)
+	}
+	if o.tunnels != nil {
+		if c, err = o.tunnels.assign(ctx, c); err != nil {
+			return nil, nil, fmt.Errorf("network.route_based: %w", err)
+		}
+	}
+	return engine.Fit(ctx, o.plane, c)
 }
 
 func (o *outside) openNone(ctx context.Context, warn func(string)) (err error) {
@@ -125,7 +149,7 @@ func (o *outside) openUserspace(ctx context.Context, c *conf.Config, warn func(s
 	if err != nil {
 		return errors.Join(err, dev.Close())
 	}
-	o.plane, o.planeStat = p, p.Counters
+	o.plane, o.planeStat = &sweeping{DataPlane: p, warn: warn}, p.Counters
 	o.closers = append(o.closers, p.Close)
 	return nil
 }

@@ -15,7 +15,7 @@ var needed = []struct {
 	name string
 	use  string
 }{
-	{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "routes, the TUN device and socket marks"},
+	{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "IPsec, routes, the TUN device and socket marks"},
 	{unix.CAP_NET_RAW, "CAP_NET_RAW", "ESP without UDP"},
 	{unix.CAP_NET_BIND_SERVICE, "CAP_NET_BIND_SERVICE", "UDP port 500"},
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,10 +46,7 @@ func (d *daemon) reload() {
 	defer d.notify(systemd.Ready)
 	c, warnings, err := load(d.opts.config)
 	if err != nil {
-		for line := range strings.Lines(err.Error()) {
-			d.log.Error(strings.TrimSpace(line))
-		}
-		d.log.Error("the configuration was not changed: mend these errors and reload")
+		d.refuse(err)
 		return
 	}
 	levels, err := logLevels(d.opts, c)
@@ -63,6 +61,15 @@ func (d *daemon) reload() {
 	for _, key := range needRestart(d.conf, c) {
 		d.log.Warn(key + " was changed: that takes effect when goiked is started again")
 	}
+	c.Dataplane, c.Network = d.conf.Dataplane, d.conf.Network
+	c, notes, err := d.out.prepare(context.Background(), c)
+	if err != nil {
+		d.refuse(err)
+		return
+	}
+	for _, text := range notes {
+		d.log.Info(text)
+	}
 	plan := conf.Diff(d.conf, c)
 	d.conf = c
 	d.engine.Configure(c)
@@ -72,6 +79,14 @@ func (d *daemon) reload() {
 		}
 	}
 	d.log.Info("configuration reloaded", "connections", len(c.Connections))
+}
+
+// refuse says why a configuration is not taken.
+func (d *daemon) refuse(err error) {
+	for line := range strings.Lines(err.Error()) {
+		d.log.Error(strings.TrimSpace(line))
+	}
+	d.log.Error("the configuration was not changed: mend these errors and reload")
 }
 
 // needRestart names the changed keys that only a start takes over.

@@ -114,12 +114,11 @@ func (p *Plane) addPolicy(pol esp.Policy, c *change) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("policy for %s: its selector %s to %s is no selector", pol.Name, pol.Sel.Src, pol.Sel.Dst)
-	case pol.Mark != (esp.Mark{}) || pol.IfID != 0:
-		return fmt.Errorf("policy for %s: marks and interface IDs need the kernel's data plane", pol.Name)
 	case pol.Dir > esp.Forward || pol.Action > esp.Discard:
 		return fmt.Errorf("policy for %s: no direction %d or action %d", pol.Name, pol.Dir, pol.Action)
-	case pol.Action == esp.Protect && pol.Proto != esp.ProtoESP:
-		return fmt.Errorf("policy for %s: IP protocol %d; this data plane has ESP only", pol.Name, pol.Proto)
+	}
+	if err := refusePolicy(&pol); err != nil {
+		return fmt.Errorf("policy for %s: %w", pol.Name, err)
 	}
 	pol.Sel = sel
 	installed := &policy{Policy: pol}

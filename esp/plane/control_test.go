@@ -117,14 +117,21 @@ func TestRefused(t *testing.T) {
 	}{
 		{sa(func(s *esp.SA) { s.ID.Proto = esp.ProtoAH }), "AH"},
 		{sa(func(s *esp.SA) { s.Mark = esp.Mark{Value: 1, Mask: 1} }), "marks"},
-		{sa(func(s *esp.SA) { s.IfID = 1 }), "marks"},
+		{sa(func(s *esp.SA) { s.IfID = 1 }), "if_id"},
+		{sa(func(s *esp.SA) { s.SetMark.Mask = 1 }), "set_mark"},
+		{sa(func(s *esp.SA) { s.Offload = esp.OffloadPacket }), "offload"},
+		{sa(func(s *esp.SA) { s.Mode = esp.BEET }), "BEET"},
 		{sa(func(s *esp.SA) { s.Src = netip.Addr{} }), "outer address"},
 		{sa(func(s *esp.SA) { s.Src = netip.MustParseAddr("2001:db8::1") }), "two families"},
 		{sa(func(s *esp.SA) { s.Dir = esp.Forward }), "direction"},
 		{sa(func(s *esp.SA) { s.EncrKey = s.EncrKey[:3] }), "octets of key"},
 		{sa(func(s *esp.SA) { s.Dir, s.Window = esp.In, 7 }), "window"},
 		{pol(func(p *esp.Policy) { p.Mark = esp.Mark{Value: 1, Mask: 1} }), "marks"},
-		{pol(func(p *esp.Policy) { p.Proto = esp.ProtoAH }), "ESP only"},
+		{pol(func(p *esp.Policy) { p.IfID = 1 }), "if_id"},
+		{pol(func(p *esp.Policy) { p.Proto = esp.ProtoAH }), "no AH"},
+		{pol(func(p *esp.Policy) { p.Proto = 7 }), "no IP protocol 7"},
+		{pol(func(p *esp.Policy) { p.IPComp = true }), "IPComp"},
+		{pol(func(p *esp.Policy) { p.Mode = esp.BEET }), "BEET"},
 		{pol(func(p *esp.Policy) { p.Sel.Src = netip.Prefix{} }), "no selector"},
 		{pol(func(p *esp.Policy) { p.Sel.Src = netip.MustParsePrefix("::/0") }), "no selector"},
 		{pol(func(p *esp.Policy) { p.Sel.SrcPorts = esp.PortRange{First: 2, Last: 1} }), "no selector"},
@@ -193,9 +200,14 @@ func TestRoutes(t *testing.T) {
 	one := route("10.2.0.0/16", "10.1.0.0/16")
 	h.apply(trap, protect(esp.In, "10.2.0.0/16", "10.1.0.0/16", 1), six)
 	expect("first", []Route{one, route("fd02::/64", "fd01::/64")})
-	h.apply(child, tcp, trap, bypass)
+	preferred := child
+	preferred.Policy.Priority--
+	h.apply(child, preferred, tcp, trap)
 	expect("nothing new")
-	h.apply(discard, esp.DelPolicy(six))
+	h.apply(bypass)
+	around := Route{Dst: netip.MustParsePrefix("10.8.0.0/16"), Bypass: true}
+	expect("bypass", []Route{one, around, route("fd02::/64", "fd01::/64")})
+	h.apply(discard, esp.DelPolicy(six), esp.DelPolicy(bypass))
 	expect("one more, one less", []Route{one, route("10.9.0.0/16", "0.0.0.0/0")})
 	h.apply(esp.DelPolicy(trap), esp.DelPolicy(tcp), esp.DelPolicy(bypass), esp.DelPolicy(bypass))
 	expect("one owner is left")

@@ -1,6 +1,8 @@
 // Package plane is the data plane in user space: it keeps SAs and policies, takes
 // packets from a device, sends them as ESP through a carrier, and the other way
-// round. What policy says to protect leaves it sealed or not at all.
+// round. What policy says to protect leaves it sealed or not at all. What reaches this
+// host in the clear does not come by here: to drop what policy wants protected is the
+// firewall's.
 //
 // Packets travel in batches. Outbound, one goroutine reads the device, finds policy
 // and SA of every packet and reserves sequence numbers in order; inbound, who

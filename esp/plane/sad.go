@@ -1,7 +1,6 @@
 package plane
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
@@ -28,16 +27,23 @@ func (p *Plane) fingerprint(sa *esp.SA) (f fingerprint) {
 // sameTransform tells whether packets of both look the same under the same keys.
 func sameTransform(a, b esp.SA) bool {
 	return a.Mode == b.Mode && a.Encr == b.Encr && a.Integ == b.Integ && a.ESN == b.ESN && a.Window == b.Window &&
-		a.NoCopyDF == b.NoCopyDF && a.CopyDSCP == b.CopyDSCP && a.TFCPad == b.TFCPad
+		a.NoCopyDF == b.NoCopyDF && a.CopyDSCP == b.CopyDSCP && a.DecapDSCP == b.DecapDSCP && a.NoECN == b.NoECN &&
+		a.TFCPad == b.TFCPad
 }
 
 var errSameKeys = errors.New("it cannot be changed in this way under the keys that it has")
 
-// checkSA refuses what this plane cannot do.
+// checkSA refuses what this plane cannot do, and the transform does not know.
 func checkSA(sa *esp.SA) error {
+	if what := foreign(sa); what != "" {
+		return lacking(what)
+	}
+	return checkEnds(sa)
+}
+
+// checkEnds refuses addresses and directions that no SA has.
+func checkEnds(sa *esp.SA) error {
 	switch {
-	case sa.Mark != (esp.Mark{}) || sa.IfID != 0:
-		return errors.New("marks and interface IDs need the kernel's data plane")
 	case !sa.ID.Dst.IsValid() || !sa.Src.IsValid():
 		return errors.New("it lacks an outer address")
 	case sa.ID.Dst.Unmap().Is4() != sa.Src.Unmap().Is4():
@@ -288,8 +294,7 @@ func (p *Plane) delSA(id esp.SAID) {
 func (p *Plane) moveSA(m esp.MoveSA, mtu int) error {
 	m.ID.Dst, m.Src, m.Dst = m.ID.Dst.Unmap(), m.Src.Unmap(), m.Dst.Unmap()
 	to := esp.SAID{Dst: m.Dst, SPI: m.ID.SPI, Proto: m.ID.Proto}
-	probe := esp.SA{ID: to, Src: m.Src}
-	if err := checkSA(&probe); err != nil {
+	if err := checkEnds(&esp.SA{ID: to, Src: m.Src}); err != nil {
 		return fmt.Errorf("SA %08x to %s cannot be moved: %w", m.ID.SPI, m.ID.Dst, err)
 	}
 	found := p.moveOut(m, to, mtu)
@@ -333,12 +338,4 @@ func (p *Plane) moveIn(m esp.MoveSA, to esp.SAID) bool {
 	sa.ReqID, sa.Selectors = old.reqID, old.selectors
 	s.see(sa)
 	return true
-}
-
-// Check implements engine.DataPlane.
-func (p *Plane) Check(_ context.Context, sa esp.SA) error {
-	if sa.ID.Proto != esp.ProtoESP {
-		return fmt.Errorf("IP protocol %d: this data plane has ESP only: %w", sa.ID.Proto, errors.ErrUnsupported)
-	}
-	return nil
 }

@@ -84,7 +84,7 @@ func (p *Plane) AllocSPI(ctx context.Context, src, dst netip.Addr, proto esp.Pro
 		return 0, err
 	}
 	if proto != esp.ProtoESP {
-		return 0, fmt.Errorf("an SPI for IP protocol %d from %s is of no use: this data plane has ESP only", proto, src)
+		return 0, fmt.Errorf("an SPI for IP protocol %d from %s is of no use: the data plane in user space has ESP only: %w", proto, src, errors.ErrUnsupported)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

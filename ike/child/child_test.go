@@ -195,3 +195,14 @@ func TestTooManyPolicies(t *testing.T) {
 		t.Error("too many policies were taken")
 	}
 }
+
+// A child that still waits for its outbound keys shows them to no verb.
+func TestKeysAreNotPrinted(t *testing.T) {
+	c := newChild(conf.Tunnel)
+	c.Waiting = &Keys{Encr: crypto.Secret("ENCRYPTION"), Integ: crypto.Secret("INTEGRITY")}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x", "%q"} {
+		if got := fmt.Sprintf(verb, c) + fmt.Sprintf(verb, *c.Waiting); strings.Contains(got, "ENCR") || strings.Contains(got, "454e43") || strings.Contains(got, "69 78 67") {
+			t.Errorf("%s: %s", verb, got)
+		}
+	}
+}

@@ -1,12 +1,19 @@
 package child
 
 import (
+	"fmt"
+	"io"
+
 	"github.com/goike/goike/crypto"
 	"github.com/goike/goike/crypto/prf"
 )
 
 // Keys protect one direction of a child SA.
 type Keys struct{ Encr, Integ crypto.Secret }
+
+// Format keeps the keys out of whatever is printed, also by a verb that is none for
+// them: fmt then asks the secrets themselves no more.
+func (Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
 
 // Zero wipes the keys.
 func (k *Keys) Zero() {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/goike/goike/esp"
@@ -38,26 +39,72 @@ func (w *planeWorker) put(wishes ...wish) { w.in.put(wishes...) }
 // run works until the inbox is closed and empty.
 func (w *planeWorker) run(ctx context.Context) {
 	var items []wish
-	var done []shardItem
 	for range w.in.wake {
 		closed := w.in.isClosed()
 		items = w.in.take(items)
-		var back *inbox[shardItem]
-		spis := w.allocate(ctx, items)
-		for i, it := range items {
-			if it.back != back {
-				done = deliver(back, done)
-				back = it.back
-			}
-			if d, ok := w.do(ctx, it, spis[i]); ok {
-				done = append(done, shardItem{in: d})
-			}
-		}
-		done = deliver(back, done)
+		w.work(ctx, items)
 		if closed {
 			return
 		}
 	}
+}
+
+// work carries out wishes, and hands what came of them back in few pieces.
+func (w *planeWorker) work(ctx context.Context, items []wish) {
+	var done []shardItem
+	var back *inbox[shardItem]
+	tell := func(it wish, f Finished) {
+		if it.back != back {
+			done = deliver(back, done)
+			back = it.back
+		}
+		done = append(done, shardItem{in: f})
+	}
+	spis := w.allocate(ctx, items)
+	for i := 0; i < len(items); {
+		if it := items[i]; it.query != nil {
+			tell(it, w.answer(ctx, it, spis[i]))
+			i++
+			continue
+		}
+		n := i + 1
+		for n < len(items) && items[n].query == nil && !moves(items[n]) && !moves(items[n-1]) {
+			n++
+		}
+		for k, err := range w.apply(ctx, items[i:n]) {
+			if it := items[i+k]; it.ticket != 0 {
+				tell(it, Finished{Ref: it.ref, Done: ike.Done{Ticket: it.ticket, Err: err}})
+			} else if err != nil {
+				w.warn(fmt.Sprintf("the data plane did not do what it should: %v", err))
+			}
+		}
+		i = n
+	}
+	deliver(back, done)
+}
+
+// moves tells whether a wish moves SAs, which can be done only once.
+func moves(it wish) bool {
+	return slices.ContainsFunc(it.ops, func(op esp.Op) bool { _, ok := op.(esp.MoveSA); return ok })
+}
+
+// apply carries out the operations of several wishes, all together if that goes well.
+// Else each is tried by itself, which tells whose fault it was: operations are
+// idempotent.
+func (w *planeWorker) apply(ctx context.Context, wishes []wish) []error {
+	errs := make([]error, len(wishes))
+	var all []esp.Op
+	for _, it := range wishes {
+		w.reqIDs.applied(it.ops)
+		all = append(all, it.ops...)
+	}
+	if len(wishes) > 1 && w.plane.Apply(ctx, all) == nil {
+		return errs
+	}
+	for i, it := range wishes {
+		errs[i] = w.plane.Apply(ctx, it.ops)
+	}
+	return errs
 }
 
 func deliver(to *inbox[shardItem], items []shardItem) []shardItem {
@@ -99,33 +146,18 @@ func (w *planeWorker) allocate(ctx context.Context, items []wish) []allocated {
 	return out
 }
 
-// do carries out one wish; ok tells whether its result is wanted.
-func (w *planeWorker) do(ctx context.Context, it wish, a allocated) (Finished, bool) {
+// answer is the result of a query.
+func (w *planeWorker) answer(ctx context.Context, it wish, a allocated) Finished {
 	f := Finished{Ref: it.ref, Done: ike.Done{Ticket: it.ticket}}
-	if it.query != nil {
-		w.answer(ctx, it.query, a, &f)
-		return f, true
-	}
-	w.reqIDs.applied(it.ops)
-	f.Done.Err = w.plane.Apply(ctx, it.ops)
-	if it.ticket != 0 {
-		return f, true
-	}
-	if f.Done.Err != nil {
-		w.warn(fmt.Sprintf("the data plane did not do what it should: %v", f.Done.Err))
-	}
-	return f, false
-}
-
-func (w *planeWorker) answer(ctx context.Context, q ike.Query, a allocated, f *Finished) {
-	switch q := q.(type) {
+	switch q := it.query.(type) {
 	case ike.Reserve:
-		w.reserve(q, a, f)
+		w.reserve(q, a, &f)
 	case ike.Activity:
 		f.Done.Result = w.idle(ctx, q)
 	default:
 		f.Done.Err = fmt.Errorf("nobody answers %T", q)
 	}
+	return f
 }
 
 // idle is the time since any of some SAs has carried a packet. An SA that is not there

@@ -97,3 +97,55 @@ func TestPlaneWorker(t *testing.T) {
 		t.Errorf("warnings: %q", warned)
 	}
 }
+
+// picky is a data plane that refuses one SA.
+type picky struct {
+	None
+	calls [][]esp.Op
+}
+
+func (p *picky) Apply(_ context.Context, ops []esp.Op) error {
+	p.calls = append(p.calls, ops)
+	for _, op := range ops {
+		if d, ok := op.(esp.DelSA); ok && d.ID.SPI == 2 {
+			return errors.New("not this one")
+		}
+	}
+	return nil
+}
+
+// What is wanted at the same time goes to the data plane together; when something is
+// refused each learns of its own part only.
+func TestPlaneWorkerBatches(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		ops   []esp.Op // one a wish
+		calls int
+		bad   int // which wish fails, -1: none
+	}{
+		{"together", []esp.Op{esp.DelSA{ID: esp.SAID{SPI: 1}}, esp.AddPolicy{}, esp.DelPolicy{}}, 1, -1},
+		{"one is refused", []esp.Op{esp.DelSA{ID: esp.SAID{SPI: 1}}, esp.DelSA{ID: esp.SAID{SPI: 2}}, esp.DelPolicy{}}, 4, 1},
+		{"what moves goes by itself", []esp.Op{esp.AddPolicy{}, esp.MoveSA{}, esp.AddPolicy{}, esp.DelPolicy{}}, 3, -1},
+		{"alone", []esp.Op{esp.DelSA{ID: esp.SAID{SPI: 2}}}, 1, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			plane := &picky{}
+			w := newPlaneWorker(plane, func(string) {})
+			back := newInbox[shardItem](0)
+			var items []wish
+			for i, op := range c.ops {
+				items = append(items, wish{ref: 1, ticket: ike.Ticket(i + 1), ops: []esp.Op{op}, back: back})
+			}
+			w.work(t.Context(), items)
+			if len(plane.calls) != c.calls {
+				t.Errorf("%d calls, want %d", len(plane.calls), c.calls)
+			}
+			got := take(t, back, len(c.ops))
+			for i, f := range got {
+				if f.Done.Ticket != ike.Ticket(i+1) || (f.Done.Err != nil) != (i == c.bad) {
+					t.Errorf("wish %d: %+v", i, f.Done)
+				}
+			}
+		})
+	}
+}

@@ -41,8 +41,8 @@ func sources(list []netlink.Addr) []netip.Addr {
 		if l.IPNet == nil || l.Flags&unusable != 0 {
 			continue
 		}
-		a, ok := netip.AddrFromSlice(l.IP)
-		if a = a.Unmap(); !ok || a.IsLoopback() || !a.IsGlobalUnicast() {
+		a := addrOf(l.IP)
+		if a.IsLoopback() || !a.IsGlobalUnicast() {
 			continue
 		}
 		own = append(own, a)

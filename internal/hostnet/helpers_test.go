@@ -174,8 +174,7 @@ func (h *host) set(r *Routes, routes ...Route) {
 func (h *host) kill(r *Routes) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.closed = true
-	r.release()
+	r.end()
 	h.removeDevice()
 }
 

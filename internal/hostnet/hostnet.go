@@ -1,9 +1,11 @@
 //go:build linux
 
 // Package hostnet sets up what tunnels need of the host's network: the routes that
-// lead packets for protected networks into the tunnel device. They stand in a table
-// of their own, which a rule makes every packet ask but those of the outer sockets,
-// told apart by their mark. What other programs have set up is never touched.
+// lead packets for protected networks into a tunnel device, or on the way to the peer
+// where the kernel protects them; tunnel interfaces; and news of what changes. The
+// routes stand in a table of their own, which a rule makes every packet ask but those
+// of the outer sockets, told apart by their mark. What other programs have set up is
+// never touched.
 package hostnet
 
 import (
@@ -17,9 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Route leads packets for a protected network into the tunnel device. Local is the
-// network on this side: an address of this host in it becomes the source address of
-// the host's own packets, so that they are of the tunnel, too.
+// Route leads packets for a protected network into a tunnel device, or on the way to
+// the peer. Local is the network on this side: an address of this host in it becomes
+// the source address of the host's own packets, so that they are of the tunnel, too.
 type Route struct {
 	Dst, Local netip.Prefix
 	// Via is the peer's outer address: packets leave on the way to it, where the kernel
@@ -34,13 +36,15 @@ type Route struct {
 
 // Options say which table and rule are ours.
 type Options struct {
-	Device string // of the tunnels
+	Device string // of the tunnels; "": there is none but those that routes name
 	Table  int    // 0: DefaultTable
 	// RulePriority is that of the rules, 0: DefaultRulePriority. It has to be lower than
 	// that of the rule for the main table, 32766.
 	RulePriority int
-	Mark         uint32       // of outer packets, for which the routes are not
-	Warn         func(string) // gets lines for the log; may be nil
+	// Mark is that of outer packets, for which the routes are not. Without one the ways
+	// to peers are found through our own table, too.
+	Mark uint32
+	Warn func(string) // gets lines for the log, also from a goroutine of ours; may be nil
 }
 
 // The defaults of Options.
@@ -58,24 +62,33 @@ const protocol = 145
 // Routes are the routes of one instance. The methods are safe for concurrent use.
 type Routes struct {
 	opts     Options
-	link     int // index of the device
 	families []int
 	requests *netlink.Handle
 	dumps    *netlink.Handle // the kernel sends only what was asked for
 	news     *news
+	done     chan struct{} // closed: the goroutine that follows the news ends
+	follows  sync.WaitGroup
 
 	mu     sync.Mutex
-	own    []netip.Addr // addresses of this host, the best source first
-	is     table        // what is set
-	stale  bool         // own and is may not be true
+	is     table   // what is set
+	wanted []Route // by the last Set
+	isSet  bool    // there was one
+	seen   changes // what has changed and was not looked at
 	closed bool
 
-	foreign int  // routes in our table that are not ours
-	checked bool // whether reverse path filtering is in the way
+	// What is known of the host until it changes.
+	own     []netip.Addr       // its addresses, the best source first
+	devices map[string]int     // index by name, 0: there is none
+	ways    map[netip.Addr]way // to peers
+
+	changed  int    // how many changes of ours are in the news
+	complain string // the last warning of the goroutine
+	foreign  int    // routes in our table that are not ours
+	checked  bool   // whether reverse path filtering is in the way
 }
 
-// Open puts the rules in place. The unreachable routes that a killed instance has
-// left stay until the first Set, so that nothing leaves in the clear meanwhile.
+// Open puts the rules in place. The routes that a killed instance has left stay until
+// the first Set, so that nothing leaves in the clear meanwhile.
 func Open(_ context.Context, o Options) (*Routes, error) {
 	if o.Table == 0 {
 		o.Table = DefaultTable
@@ -92,11 +105,13 @@ func Open(_ context.Context, o Options) (*Routes, error) {
 	if o.Table < 1 || o.Table > 1<<31-1 || o.Table >= unix.RT_TABLE_DEFAULT && o.Table <= unix.RT_TABLE_LOCAL {
 		return nil, fmt.Errorf("routing table %d is the system's or does not exist", o.Table)
 	}
-	r := &Routes{opts: o, is: make(table), stale: true}
+	r := &Routes{opts: o, is: make(table), done: make(chan struct{}),
+		devices: make(map[string]int), ways: make(map[netip.Addr]way)}
 	if err := r.open(); err != nil {
 		r.release()
 		return nil, err
 	}
+	r.follows.Go(r.follow)
 	return r, nil
 }
 
@@ -104,13 +119,13 @@ func (r *Routes) open() error {
 	if err := r.connect(); err != nil {
 		return fmt.Errorf("the kernel's routing (netlink) cannot be reached: %w", err)
 	}
-	link, err := r.requests.LinkByName(r.opts.Device)
-	if err != nil {
-		return fmt.Errorf("tunnel device %s: %w", r.opts.Device, err)
+	if name := r.opts.Device; name != "" {
+		if _, err := r.requests.LinkByName(name); err != nil {
+			return fmt.Errorf("tunnel device %s: %w", name, err)
+		}
 	}
-	r.link = link.Attrs().Index
 	var added []*netlink.Rule
-	err = r.openTable(&added)
+	err := r.openTable(&added)
 	if err == nil {
 		return nil
 	}
@@ -183,15 +198,22 @@ func noFamily(err error) bool {
 
 // Close removes the rules and routes that are ours.
 func (r *Routes) Close() error {
+	defer r.follows.Wait() // with the lock released
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return nil
 	}
-	r.closed = true
 	err := r.removeAll()
-	r.release()
+	r.end()
 	return err
+}
+
+// end ends everything, and leaves rules and routes as they are.
+func (r *Routes) end() {
+	r.closed = true
+	close(r.done)
+	r.release()
 }
 
 // removeAll removes what is ours, whatever we remember of it.
@@ -205,8 +227,12 @@ func (r *Routes) removeAll() error {
 		is = r.is
 	}
 	errs.add(err)
-	for dst, e := range is {
-		errs.add(r.remove(dst, e))
+	for _, throw := range []bool{false, true} {
+		for dst, e := range is {
+			if e.lead.throw == throw {
+				errs.add(r.put(dst, e, entry{}))
+			}
+		}
 	}
 	return errs.err()
 }

@@ -4,7 +4,6 @@ package hostnet
 
 import (
 	"net/netip"
-	"strconv"
 
 	"github.com/vishvananda/netlink"
 )
@@ -16,13 +15,7 @@ const defaultMTU = 1500
 // that of the route, if it has one or the kernel has learned one (RFC 1191, RFC 8201),
 // and else that of the link. It is 1500 when there is no way.
 func PathMTU(to netip.Addr, mark uint32) int {
-	o := &netlink.RouteGetOptions{Mark: mark}
-	if index, err := strconv.Atoi(to.Zone()); err == nil {
-		o.OifIndex = index
-	} else {
-		o.Oif = to.Zone()
-	}
-	routes, err := netlink.RouteGetWithOptions(to.Unmap().AsSlice(), o)
+	routes, err := netlink.RouteGetWithOptions(to.Unmap().AsSlice(), lookupOptions(to, mark))
 	if err != nil || len(routes) == 0 {
 		return defaultMTU
 	}

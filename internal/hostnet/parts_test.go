@@ -4,6 +4,7 @@ package hostnet
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -70,15 +71,21 @@ func TestSourceIn(t *testing.T) {
 
 func TestPlan(t *testing.T) {
 	r := &Routes{families: []int{unix.AF_INET}, own: []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.3.0.1")}}
-	got := r.plan([]Route{
+	r.devices = map[string]int{"": 0, device: 7, "none": 0}
+	r.opts.Device = device
+	got, err := r.plan([]Route{
 		{}, route6, // there is no IPv6
 		{Dst: prefix("10.2.7.7/16"), Local: prefix("10.9.0.0/16")},
 		{Dst: prefix("10.2.0.0/16"), Local: prefix("10.3.0.0/16")},
 		{Dst: prefix("10.2.0.0/16"), Local: prefix("10.1.0.0/16")},
 		{Dst: prefix("10.4.0.0/16")},
 	})
-	if len(got) != 2 || got[prefix("10.2.0.0/16")] != r.own[1] || got[prefix("10.4.0.0/16")].IsValid() {
-		t.Errorf("got %v", got)
+	want := table{
+		prefix("10.2.0.0/16"): {lead{link: 7, src: r.own[1]}, true},
+		prefix("10.4.0.0/16"): {lead{link: 7}, true},
+	}
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %v, error %v", got, err)
 	}
 }
 
@@ -150,25 +157,33 @@ func TestNews(t *testing.T) {
 	defer n.close()
 	for _, tc := range []struct {
 		args string
-		want bool
+		want changes
 	}{
-		{"addr add 10.1.7.7/32 dev inner", true},
-		{"addr add fd01::7/128 dev inner nodad", true},
-		{"link set inner down", true},
-		{"link set inner up", true},
-		{"route add 10.7.0.0/16 via 192.0.2.1", false},
+		{"addr add 10.1.7.7/32 dev inner", addresses | routes},
+		{"addr add fd01::7/128 dev inner nodad", addresses | routes},
+		{"link set inner down", links | addresses | routes},
+		{"link set inner up", links | routes},
+		{"route add 10.7.0.0/16 via 192.0.2.1", routes},
+		{"route add 10.7.0.0/16 via 192.0.2.1 table 4500 proto 145", ours},
+		{"-6 route add fd07::/64 via 2001:db8::1 table 4500 proto 145", ours},
+		{"route del 10.7.0.0/16 table 4500", ours},
+		{"rule add priority 99 lookup 99", rules},
+		{"-6 rule del priority 32766", rules},
+		{"neigh add 10.1.0.9 lladdr 02:00:00:00:00:01 dev inner", 0},
 	} {
+		h.settle()
+		n.read()
 		h.ip(tc.args)
 		h.settle()
-		if tc.want && !n.arrived() {
-			t.Errorf("ip %s is no news", tc.args)
+		if got := n.read(); got != tc.want {
+			t.Errorf("ip %s: got %05b, want %05b", tc.args, got, tc.want)
 		}
-		if strings.HasPrefix(tc.args, "addr add 10.") && n.arrived() {
+		if got := n.read(); got != 0 && strings.HasPrefix(tc.args, "addr add 10.") {
 			t.Errorf("ip %s is news twice", tc.args)
 		}
 	}
 	closed := &news{fd: -1}
-	if !closed.arrived() {
+	if closed.read() != everything {
 		t.Error("what cannot be read is not taken for news")
 	}
 }
@@ -196,11 +211,11 @@ func TestStrictInterfaces(t *testing.T) {
 				}
 			}
 		}
-		if got := strictInterfaces(dir, "tun9"); !slices.Equal(got, tc.want) {
+		if got := strictInterfaces(dir, []string{"tun9"}); !slices.Equal(got, tc.want) {
 			t.Errorf("%+v: got %v", tc, got)
 		}
 	}
-	if got := strictInterfaces(filepath.Join(t.TempDir(), "none"), ""); got != nil {
+	if got := strictInterfaces(filepath.Join(t.TempDir(), "none"), nil); got != nil {
 		t.Errorf("got %v", got)
 	}
 }

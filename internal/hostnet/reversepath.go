@@ -4,6 +4,7 @@ package hostnet
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -24,16 +25,21 @@ func (r *Routes) checkReversePath(dst netip.Prefix) {
 		return
 	}
 	r.checked = true
-	if strict := strictInterfaces(confDir, r.opts.Device); len(strict) > 0 {
+	if strict := strictInterfaces(confDir, r.deviceNames()); len(strict) > 0 {
 		name := strict[0]
 		r.opts.Warn(fmt.Sprintf("reverse path filtering is strict on %s: what comes there from peers that are in %s themselves is dropped; "+
 			"net.ipv4.conf.%s.rp_filter = 2 lets it pass", strings.Join(strict, ", "), dst, name))
 	}
 }
 
-// strictInterfaces are the interfaces but lo and the device on which reverse path
+// deviceNames are the tunnel devices.
+func (r *Routes) deviceNames() []string {
+	return append(slices.Collect(maps.Keys(r.devices)), r.opts.Device)
+}
+
+// strictInterfaces are the interfaces but lo and the devices on which reverse path
 // filtering is strict: the higher of their setting and that for all counts.
-func strictInterfaces(dir, device string) []string {
+func strictInterfaces(dir string, devices []string) []string {
 	all := setting(dir, "all")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -42,7 +48,7 @@ func strictInterfaces(dir, device string) []string {
 	var strict []string
 	for _, e := range entries {
 		name := e.Name()
-		if slices.Contains([]string{"all", "default", "lo", device}, name) {
+		if name == "all" || name == "default" || name == "lo" || slices.Contains(devices, name) {
 			continue
 		}
 		if max(all, setting(dir, name)) == "1" {

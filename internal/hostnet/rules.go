@@ -43,6 +43,17 @@ func (r *Routes) removeRules(family int, keep *netlink.Rule) error {
 	return errs.err()
 }
 
+// keepRules puts rules back that somebody has removed.
+func (r *Routes) keepRules() error {
+	var errs failures
+	for _, family := range r.families {
+		if err := r.requests.RuleAdd(r.rule(family)); err != nil && !errors.Is(err, unix.EEXIST) {
+			errs.add(fmt.Errorf("adding the routing rule for table %d: %w", r.opts.Table, err))
+		}
+	}
+	return errs.err()
+}
+
 func sameRule(a, b *netlink.Rule) bool {
 	return a.Priority == b.Priority && a.Mark == b.Mark && a.Invert == b.Invert && maskOf(a) == maskOf(b) &&
 		a.IifName == "" && a.OifName == "" && a.Src == nil && a.Dst == nil

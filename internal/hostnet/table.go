@@ -12,21 +12,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The metrics of a route into the device, and of the one behind it that holds
+// The metrics of a route that leads somewhere, and of the one behind it that holds
 // packets back when the device is gone.
 const (
-	metricDevice = 100
-	metricHold   = 1 << 30
+	metricLead = 100
+	metricHold = 1 << 30
 )
 
 // anyScope removes a route whatever its scope is.
 const anyScope = netlink.Scope(unix.RT_SCOPE_NOWHERE)
 
+// lead is a route that leads somewhere; the zero value: there is none.
+type lead struct {
+	throw bool       // packets leave our table, and go where they would without us
+	link  int        // index of the interface
+	next  netip.Addr // the next hop, if any
+	src   netip.Addr // the preferred source, if any
+}
+
+// sameWay tells whether both lead to the same place.
+func (l lead) sameWay(o lead) bool {
+	l.src, o.src = netip.Addr{}, netip.Addr{}
+	return l == o
+}
+
 // entry is what our table has for a destination.
 type entry struct {
-	link int        // index of the device that the route leads into, 0: there is none
-	src  netip.Addr // its preferred source, if any
-	hold bool       // there is an unreachable route behind it
+	lead lead
+	hold bool // there is an unreachable route behind it
 }
 
 // table is our routing table, of both families.
@@ -66,16 +79,21 @@ func (t table) add(family int, route *netlink.Route) bool {
 	switch {
 	case route.Priority == metricHold && route.Type == unix.RTN_UNREACHABLE:
 		e.hold = true
-	case route.Priority == metricDevice:
-		e.link, e.src = route.LinkIndex, netip.Addr{}
-		if src, ok := netip.AddrFromSlice(route.Src); ok {
-			e.src = src.Unmap()
-		}
+	case route.Priority == metricLead && route.Type == unix.RTN_THROW:
+		e.lead = lead{throw: true}
+	case route.Priority == metricLead:
+		e.lead = lead{link: route.LinkIndex, next: addrOf(route.Gw), src: addrOf(route.Src)}
 	default:
 		return false
 	}
 	t[dst] = e
 	return true
+}
+
+// addrOf is the address in ip, invalid when there is none.
+func addrOf(ip net.IP) netip.Addr {
+	a, _ := netip.AddrFromSlice(ip)
+	return a.Unmap()
 }
 
 // dstOf is the destination of a route.
@@ -105,62 +123,85 @@ func (r *Routes) route(dst netip.Prefix, metric int) *netlink.Route {
 	}
 }
 
-// put sets what is missing for a destination, first what holds packets back.
-func (r *Routes) put(dst netip.Prefix, src netip.Addr) error {
+// put makes of what is there for a destination what is wanted. What holds packets back
+// comes first and goes last.
+func (r *Routes) put(dst netip.Prefix, is, want entry) error {
 	var errs failures
-	e := r.is[dst]
-	if !e.hold {
+	if want.hold && !is.hold {
 		hold := r.route(dst, metricHold)
 		hold.Type = unix.RTN_UNREACHABLE
-		err := r.requests.RouteReplace(hold)
-		e.hold = err == nil
+		err := r.install(hold, false)
+		is.hold = err == nil
 		errs.add(routeError("unreachable route", dst, err))
 	}
-	if e.link != r.link || e.src != src {
-		err := r.lead(dst, src)
+	if is.lead != want.lead {
+		err := r.replace(dst, is.lead, want.lead)
 		if err == nil {
-			e.link, e.src = r.link, src
+			is.lead = want.lead
 		}
-		errs.add(routeError("route", dst, err))
+		errs.add(err)
 	}
-	if e != (entry{}) {
-		r.is[dst] = e
+	if is.hold && !want.hold {
+		err := r.remove(dst, metricHold)
+		is.hold = err != nil
+		errs.add(err)
+	}
+	if is == (entry{}) {
+		delete(r.is, dst)
+	} else {
+		r.is[dst] = is
 	}
 	return errs.err()
 }
 
-// lead sets the route into the device.
-func (r *Routes) lead(dst netip.Prefix, src netip.Addr) error {
-	into := r.route(dst, metricDevice)
-	into.LinkIndex, into.Scope = r.link, netlink.SCOPE_LINK
-	if src.IsValid() {
-		into.Src = src.AsSlice()
+// replace makes l the route that leads to a destination, instead of the one that is.
+func (r *Routes) replace(dst netip.Prefix, is, l lead) error {
+	if l == (lead{}) {
+		return r.remove(dst, metricLead)
 	}
-	err := r.requests.RouteReplace(into)
-	if errors.Is(err, unix.EINVAL) && src.IsValid() {
+	route := r.route(dst, metricLead)
+	switch {
+	case l.throw:
+		route.Type = unix.RTN_THROW
+	case l.next.IsValid():
+		// We know that it is on the link; our table, which the kernel would ask, does not.
+		route.LinkIndex, route.Gw, route.Flags = l.link, l.next.AsSlice(), int(netlink.FLAG_ONLINK)
+	default:
+		route.LinkIndex, route.Scope = l.link, netlink.SCOPE_LINK
+	}
+	if l.src.IsValid() {
+		route.Src = l.src.AsSlice()
+	}
+	err := r.install(route, is != lead{})
+	if errors.Is(err, unix.EINVAL) && l.src.IsValid() {
 		// The address is gone since we looked. Packets must not be held up by that.
-		into.Src, r.stale = nil, true
-		err = r.requests.RouteReplace(into)
+		route.Src = nil
+		r.seen |= everything
+		err = r.install(route, is != lead{})
+	}
+	return routeError("route", dst, err)
+}
+
+// install sets a route. It takes the place of another of the same metric only when
+// that is ours.
+func (r *Routes) install(route *netlink.Route, instead bool) error {
+	defer r.note()
+	if instead {
+		return r.requests.RouteReplace(route)
+	}
+	err := r.requests.RouteAdd(route)
+	if errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("another program has one in table %d with metric %d: %w", route.Table, route.Priority, err)
 	}
 	return err
 }
 
-// remove removes the routes to a destination, last what holds packets back.
-func (r *Routes) remove(dst netip.Prefix, e entry) error {
-	var errs failures
-	if e.link != 0 {
-		errs.add(r.removeOne(dst, metricDevice))
-	}
-	if e.hold {
-		errs.add(r.removeOne(dst, metricHold))
-	}
-	return errs.err()
-}
-
-func (r *Routes) removeOne(dst netip.Prefix, metric int) error {
+// remove removes one of the routes to a destination.
+func (r *Routes) remove(dst netip.Prefix, metric int) error {
 	route := r.route(dst, metric)
 	route.Scope = anyScope
 	err := r.requests.RouteDel(route)
+	r.note()
 	if errors.Is(err, unix.ESRCH) { // it went with the device
 		return nil
 	}

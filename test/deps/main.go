@@ -4,7 +4,8 @@
 //	deps GROUP...
 //
 // The groups are net (namespaces, ping, iperf3, nftables), strongswan (the peer
-// of the interoperability tests) and race (a C compiler for the race detector).
+// of the interoperability tests), vm (a virtual machine with a kernel of its own,
+// and peers to unpack in it) and race (a C compiler for the race detector).
 package main
 
 import (
@@ -20,6 +21,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/goike/goike/test/vm/store"
 )
 
 // need is a file and the package that has it. A name without a slash is looked
@@ -40,6 +43,10 @@ var groups = map[string][]need{
 		{plugins + "curve25519.so", "libstrongswan-extra-plugins"},
 		{plugins + "gcm.so", "libstrongswan-standard-plugins"},
 	},
+	"vm": {
+		{"qemu-system-x86_64", "qemu-system-x86"}, {"/usr/lib/qemu/virtiofsd", "qemu-system-common"},
+		{"/bin/busybox", "busybox-static"}, {"modprobe", "kmod"},
+	},
 	"race": {{"gcc", "gcc"}, {"/usr/include/stdlib.h", "libc6-dev"}},
 }
 
@@ -47,6 +54,9 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := install(ctx, flag.Args(), exists, apt, policyFile, os.Stdout)
+	if err == nil && slices.Contains(flag.Args(), "vm") {
+		err = store.Fetch(ctx, os.Stdout)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "deps:", err)
@@ -89,13 +99,13 @@ func install(ctx context.Context, names []string, have func(string) bool,
 // missingOf returns the packages of the groups of which a file is missing.
 func missingOf(names []string, have func(string) bool) ([]string, error) {
 	if len(names) == 0 {
-		return nil, errors.New("which group? net, strongswan or race")
+		return nil, errors.New("which group? net, strongswan, vm or race")
 	}
 	var missing []string
 	for _, g := range names {
 		needs, ok := groups[g]
 		if !ok {
-			return nil, fmt.Errorf("no group %q; there are net, strongswan and race", g)
+			return nil, fmt.Errorf("no group %q; there are net, strongswan, vm and race", g)
 		}
 		for _, n := range needs {
 			if !have(n.file) && !slices.Contains(missing, n.pkg) {

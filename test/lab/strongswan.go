@@ -14,11 +14,18 @@ import (
 // charonPath is where Debian has strongSwan's daemon.
 const charonPath = "/usr/lib/ipsec/charon"
 
-// charonPlugins are the plugins a site-to-site peer with pre-shared keys needs.
-// kernel-libipsec comes before kernel-netlink, so that SAs are held in user
-// space: test kernels may have no ESP. It does UDP encapsulation only.
+// charonPlugins are the plugins a site-to-site peer with pre-shared keys needs,
+// but the one that holds the SAs.
 const charonPlugins = "random nonce x509 pkcs1 pkcs8 pem openssl aes sha1 sha2 hmac curve25519 chapoly " +
-	"gcm ccm ctr cmac xcbc md5 kdf kernel-libipsec kernel-netlink socket-default vici updown"
+	"gcm ccm ctr cmac xcbc md5 kdf %s socket-default vici updown"
+
+// Where charon holds its SAs. kernel-libipsec comes before kernel-netlink, so
+// that they are held in user space: test kernels may have no ESP. It does UDP
+// encapsulation only.
+const (
+	charonUserspace = "kernel-libipsec kernel-netlink"
+	charonKernel    = "kernel-netlink"
+)
 
 const charonConf = `charon {
 	load = %s
@@ -55,9 +62,20 @@ type StrongSwan struct {
 	dir string
 }
 
-// StartStrongSwan starts charon in the namespace and waits until it answers.
-// settings are further lines of the charon section of strongswan.conf.
+// StartStrongSwan starts charon in the namespace, with SAs in user space, and
+// waits until it answers. settings are further lines of the charon section of
+// strongswan.conf.
 func StartStrongSwan(at *Namespace, settings string) (*StrongSwan, error) {
+	return startStrongSwan(at, charonUserspace, settings)
+}
+
+// StartStrongSwanKernel is StartStrongSwan with SAs in the kernel, for tests
+// below KernelMain.
+func StartStrongSwanKernel(at *Namespace, settings string) (*StrongSwan, error) {
+	return startStrongSwan(at, charonKernel, settings)
+}
+
+func startStrongSwan(at *Namespace, plane, settings string) (*StrongSwan, error) {
 	dir, err := os.MkdirTemp(at.lab.Dir, "charon-")
 	if err != nil {
 		return nil, err
@@ -68,7 +86,7 @@ func StartStrongSwan(at *Namespace, settings string) (*StrongSwan, error) {
 	}
 	socket := filepath.Join(run, "charon.vici")
 	s := &StrongSwan{Log: filepath.Join(dir, "charon.log"), URI: "unix://" + socket, at: at, dir: dir}
-	conf := fmt.Sprintf(charonConf, charonPlugins, s.Log, socket, settings)
+	conf := fmt.Sprintf(charonConf, fmt.Sprintf(charonPlugins, plane), s.Log, socket, settings)
 	if err := os.WriteFile(filepath.Join(dir, "strongswan.conf"), []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
@@ -81,7 +99,7 @@ func StartStrongSwan(at *Namespace, settings string) (*StrongSwan, error) {
 		return nil, err
 	}
 	// /run of charon is this directory, wherever it looks from.
-	return s, Eventually(10*time.Second, func() error {
+	return s, Eventually(30*time.Second, func() error {
 		if !s.Running() {
 			return Final(fmt.Errorf("charon: %w: %s", ErrEnded, s.Output()))
 		}

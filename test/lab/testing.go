@@ -65,11 +65,7 @@ var notInName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 // temporary files, and returns where they are. Files that were not written to
 // since then are left out.
 func (l *Lab) Keep(name string, since time.Time) string {
-	base := os.Getenv("GOIKE_ARTEFACTS")
-	if base == "" {
-		base = filepath.Join(os.TempDir(), "goike-artefacts")
-	}
-	dir := filepath.Join(base, notInName.ReplaceAllString(name, "_"))
+	dir := filepath.Join(artefactsDir(), notInName.ReplaceAllString(name, "_"))
 	_ = os.RemoveAll(dir) // of an earlier run
 	err := filepath.WalkDir(l.Dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || !wanted(path) {
@@ -93,6 +89,13 @@ func (l *Lab) Keep(name string, since time.Time) string {
 		return err.Error()
 	}
 	return dir
+}
+
+func artefactsDir() string {
+	if dir := os.Getenv("GOIKE_ARTEFACTS"); dir != "" {
+		return dir
+	}
+	return filepath.Join(os.TempDir(), "goike-artefacts")
 }
 
 func wanted(path string) bool {

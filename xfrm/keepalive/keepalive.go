@@ -22,9 +22,9 @@ type Keeper struct {
 	send func(Flow)
 
 	mu    sync.Mutex
-	flows map[Flow]int // how many SAs use it
+	flows map[Flow]int      // how many SAs use it
 	sas   map[esp.SAID]Flow // outbound; the zero Flow: behind no NAT
-	timer *time.Timer // nil while there is no flow
+	timer *time.Timer       // nil while there is no flow
 	ended bool
 }
 

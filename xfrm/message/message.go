@@ -120,7 +120,7 @@ type Ports struct{ Port, Mask uint16 }
 
 // Selector says which packets (struct xfrm_selector). Invalid prefixes are written
 // as none, of the family of the other or of Family; they are read as a prefix of
-// length 0.
+// length 0, and as invalid ones without a family.
 type Selector struct {
 	Src, Dst           netip.Prefix
 	SrcPorts, DstPorts Ports
