@@ -22,11 +22,14 @@ type Config struct {
 	// ExcludeMyNetwork is exclude_my_network: hosts on directly attached networks are
 	// reached in the clear where a remote network covers them.
 	ExcludeMyNetwork bool
-	Control          Control
-	Log              Log
-	Retransmit       Retransmit
-	Limits           HalfOpenLimits
-	Connections      []*Connection // in the order of the file
+	// MakeBeforeBreak is make_before_break: reauthentication sets the new IKE SA up
+	// before it ends the old one.
+	MakeBeforeBreak bool
+	Control         Control
+	Log             Log
+	Retransmit      Retransmit
+	Limits          HalfOpenLimits
+	Connections     []*Connection // in the order of the file
 }
 
 // UniqueIDs is ipsec.unique_ids.

@@ -133,6 +133,9 @@ func (v *validator) connection(at Place, c *Connection) {
 	v.proposals(at, crypto.IKE, c.Proposals)
 	v.lifetime(at, "IKE SA", c.Lifetime, c)
 	v.key(at, c)
+	if c.Reauthenticate && !c.Rekey {
+		v.warn(at.key("reauthenticate"), []Place{at.key("rekey")}, "reauthenticate is true, but rekey is false: this host never sets %s up again, the peer has to", quoted(c.Name))
+	}
 	names := make(map[string]bool, len(c.Children))
 	for j, child := range c.Children {
 		if names[child.Name] && child.Name != "" {
@@ -199,7 +202,7 @@ func (v *validator) lifetime(at Place, what string, lifetime time.Duration, c *C
 		v.error(at.key("lifetime"), also, "lifetime of the %s, %s, is not longer than margintime, %s; allowed: a longer lifetime, a shorter margintime, or rekey = false",
 			what, FormatDuration(lifetime), FormatDuration(c.Margin))
 	case lifetime <= most:
-		v.warn(at.key("lifetime"), also, "lifetime of the %s, %s, is not longer than margintime with rekey_fuzz, up to %s: it may be replaced as soon as it is set up",
+		v.warn(at.key("lifetime"), also, "lifetime of the %s, %s, is not longer than margintime with rekey_fuzz, up to %s: it is replaced after a quarter of its lifetime at the earliest",
 			what, FormatDuration(lifetime), FormatDuration(most))
 	}
 }

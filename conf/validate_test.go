@@ -75,6 +75,10 @@ func TestValidate(t *testing.T) {
 		}), "warning 0/-1 proposals 2: modp1024 is weak: "},
 		{conn(func(c *Connection) { c.Lifetime = c.Margin }), "0/-1 lifetime 0: lifetime of the IKE SA, 9m, is not longer than margintime, 9m"},
 		{conn(func(c *Connection) { c.Lifetime = 2 * c.Margin }), "warning 0/-1 lifetime 0: lifetime of the IKE SA, 18m, is not longer than margintime with rekey_fuzz, up to 18m"},
+		{conn(func(c *Connection) { c.Reauthenticate, c.Rekey = true, false }), `warning 0/-1 reauthenticate 0: reauthenticate is true, but rekey is false: this host never sets "a" up again`},
+		{child(func(c *Child) {
+			c.Proposals = []crypto.Proposal{proposal(t, crypto.ESP, "aes256-sha256-modp6144-modp8192"), proposal(t, crypto.ESP, "aes128-sha256-modp6144")}
+		}), "warning 0/1 proposals 0: phase2 \"dmz\" is replaced with key exchange modp6144 or modp8192, which the proposals of its phase1 lack"},
 		{child(func(c *Child) { c.Lifetime = time.Minute }), "0/1 lifetime 0: lifetime of the child SA, 1m,"},
 		{child(func(c *Child) { c.Name = "lan" }), `0/1 name 0: name "lan" is that of another phase2 of "a"`},
 		{child(func(c *Child) { c.Name = "" }), `0/1 name 0: phase2 of "a" has no name`},

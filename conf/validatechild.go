@@ -1,7 +1,9 @@
 package conf
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"unicode"
 
 	"github.com/goike/goike/crypto"
@@ -22,6 +24,7 @@ func (v *validator) child(at Place, conn *Connection, c *Child, routeBased bool)
 	}
 	v.protocol(at, conn, c)
 	v.secrecy(at, c)
+	v.groups(at, conn, c)
 	v.lifetime(at, "child SA", c.Lifetime, conn)
 	if c.Window != 0 && (c.Window < 32 || c.Window > 4096) {
 		v.error(at.key("replay_window"), nil, "replay_window is %d; allowed: "+AllowedWindow, c.Window)
@@ -39,6 +42,28 @@ func (v *validator) secrecy(at Place, c *Child) {
 	}
 	if with != 0 && with != len(c.Proposals) {
 		v.warn(at.key("proposals"), nil, "only some proposals have a group: whether rekeying has perfect forward secrecy depends on what the peer chooses")
+	}
+}
+
+// groups warns when the child's key exchange is none that the two sides agree on when
+// they set the tunnel up: the first child SA comes without one, so that a peer that has
+// none of these groups shows it only when the child is replaced.
+func (v *validator) groups(at Place, conn *Connection, c *Child) {
+	var names []string
+	for _, p := range c.Proposals {
+		for _, g := range p.Of(crypto.KE) {
+			if slices.ContainsFunc(conn.Proposals, func(p crypto.Proposal) bool { return p.Has(g) }) {
+				return
+			}
+			if name := g.String(); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	if len(names) > 0 {
+		v.warn(at.key("proposals"), []Place{at.of("proposals")},
+			"phase2 %s is replaced with key exchange %s, which the proposals of its phase1 lack: a peer without it takes the tunnel, and ends it when it is first replaced",
+			quoted(c.Name), strings.Join(names, " or "))
 	}
 }
 

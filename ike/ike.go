@@ -162,10 +162,18 @@ type (
 		SPI uint64
 		ID  uint64
 	}
+	// Activity asks how long ago one of these inbound SAs has carried a packet; the
+	// result is an Idle. It is asked once in a dpd_delay at most, and only after that
+	// much silence.
+	Activity struct{ SAs []esp.SAID }
+	// Idle is the result of Activity: the time since the last inbound packet of any of
+	// the SAs, negative for never, or when the data plane does not know.
+	Idle time.Duration
 )
 
 func (Reserve) query()   {}
 func (NewIKESPI) query() {}
+func (Activity) query()  {}
 
 // The actions.
 type (

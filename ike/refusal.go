@@ -81,6 +81,8 @@ func (r *Refusal) head() string {
 		return "failed on this host"
 	case Terminated:
 		return "ended"
+	case Expired:
+		return "its lifetime is over"
 	}
 	return "failed"
 }

@@ -23,6 +23,7 @@ const (
 	ChildDown                      // a child SA is gone
 	ChildRekeyed                   // a child SA was replaced by another (Report.NewID)
 	Failed                         // an attempt at an IKE SA or a child SA failed; Why says why
+	ReauthDue                      // the IKE SA is to be replaced by a new one with authentication (make-before-break); it goes on meanwhile
 )
 
 // Report is a machine's only voice: logs, metrics and control events are made
@@ -62,6 +63,7 @@ const (
 	BadMessage                    // the peer's message breaks the protocol
 	Internal                      // something failed on this host
 	Terminated                    // ended by command
+	Expired                       // the lifetime of the IKE SA is over, or its reauthentication is due: it is to be set up again at once
 )
 
 // Refusal is the structured reason why a negotiation failed, on either side.

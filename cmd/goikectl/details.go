@@ -94,6 +94,9 @@ func (p printer) saDetails(sa control.SAStatus) {
 	rows = field(rows, "next", joined(", ", in("rekey", sa.RekeyTime), in("expires", sa.ExpireTime)))
 	rows = field(rows, "under way", strings.Join(sa.TasksActive, ", "))
 	rows = field(rows, "queued", strings.Join(sa.TasksQueued, ", "))
+	if e := sa.LastError; e != nil {
+		rows = append(rows, []cell{{text: "last error"}, {text: joined(" ", ago(e.At), e.Text), style: red}})
+	}
 	p.table("    ", rows)
 	for _, c := range sa.Children {
 		p.childDetails(sa, c)

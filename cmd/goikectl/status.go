@@ -111,7 +111,7 @@ func header(titles ...string) []cell {
 }
 
 func connRows(o *control.Overview) [][]cell {
-	rows := [][]cell{header("CONNECTION", "STATE", "PEER", "LOCAL ID", "PEER ID", "SUITE", "NAT", "AGE", "NEXT")}
+	rows := [][]cell{header("CONNECTION", "STATE", "PEER", "LOCAL ID", "PEER ID", "SUITE", "NAT", "AGE", "REKEY", "EXPIRY", "TASK")}
 	for i := range o.Connections {
 		c := &o.Connections[i]
 		if len(c.SAs) == 0 {
@@ -138,12 +138,12 @@ func saRow(sa control.SAStatus, withID bool) []cell {
 		name += fmt.Sprintf(" #%d", sa.ID)
 	}
 	state := saState(sa)
-	age, where := "", ""
+	where := ""
 	if sa.Established != nil {
-		age, where = span(*sa.Established), nat(sa)
+		where = nat(sa)
 	}
-	row := cells(name, state, endpoint(sa.RemoteHost, sa.RemotePort), sa.LocalID, sa.RemoteID, sa.Suite, where, age,
-		next(sa.RekeyTime, sa.ExpireTime))
+	row := cells(name, state, endpoint(sa.RemoteHost, sa.RemotePort), sa.LocalID, sa.RemoteID, sa.Suite, where, since(sa.Established),
+		in("", sa.RekeyTime), in("", sa.ExpireTime), tasks(sa))
 	row[1].style = stateStyle(state)
 	return row
 }
@@ -191,16 +191,17 @@ func nat(sa control.SAStatus) string {
 	return strings.Join(at, "+")
 }
 
-// next is what happens next to an SA.
-func next(rekey, expire *int64) string {
-	if rekey != nil && (expire == nil || *rekey < *expire) {
-		return in("rekey", rekey)
+// tasks are what an IKE SA does, and what waits for the end of that.
+func tasks(sa control.SAStatus) string {
+	queued := ""
+	if len(sa.TasksQueued) > 0 {
+		queued = "then " + strings.Join(sa.TasksQueued, ", ")
 	}
-	return in("expires", expire)
+	return joined(", ", strings.Join(sa.TasksActive, ", "), queued)
 }
 
 func childRows(o *control.Overview) [][]cell {
-	rows := [][]cell{header("TUNNEL", "STATE", "NETWORKS", "IN", "OUT", "SPI IN", "SPI OUT", "NEXT")}
+	rows := [][]cell{header("TUNNEL", "STATE", "NETWORKS", "IN", "OUT", "SPI IN", "SPI OUT", "AGE", "REKEY", "EXPIRY")}
 	for i := range o.Connections {
 		c := &o.Connections[i]
 		for _, conf := range c.Children {
@@ -228,7 +229,7 @@ func childRows(o *control.Overview) [][]cell {
 
 func childRow(sa control.SAStatus, c control.ChildSA) []cell {
 	row := cells(sa.Conn+"/"+c.Name, c.State, networks(c.LocalTS, c.RemoteTS), carried(c.BytesIn, c.PacketsIn),
-		carried(c.BytesOut, c.PacketsOut), c.SPIIn, c.SPIOut, next(c.RekeyTime, c.LifeTime))
+		carried(c.BytesOut, c.PacketsOut), c.SPIIn, c.SPIOut, since(c.InstallTime), in("", c.RekeyTime), in("", c.LifeTime))
 	row[1].style = stateStyle(c.State)
 	return row
 }
@@ -242,10 +243,12 @@ func carried(bytes, packets uint64) string { return octets(bytes) + ", " + plura
 // notes say what a connection is about to do, and what failed.
 func notes(c *control.ConnStatus) []cell {
 	var out []cell
-	if c.State != "up" && (c.NextTry != nil || c.State == "connecting") {
-		out = append(out, cell{text: plan(c), style: yellow})
-	}
-	if c.LastError != nil {
+	switch next := plan(c); {
+	case next != "" && c.LastError != nil:
+		out = append(out, cell{text: next + ", last error" + when(c.LastError) + ": " + c.LastError.Text, style: yellow})
+	case next != "":
+		out = append(out, cell{text: next, style: yellow})
+	case c.LastError != nil:
 		out = append(out, cell{text: failure(c.LastError), style: red})
 	}
 	for _, sa := range c.SAs {
@@ -256,22 +259,32 @@ func notes(c *control.ConnStatus) []cell {
 	return out
 }
 
-// plan says which try is under way or comes next.
+// plan says which try is under way or comes next, or that there is none; "" when
+// everything is as it should be.
 func plan(c *control.ConnStatus) string {
 	of := ""
-	if c.KeyingTries > 0 && c.Try > 0 {
+	if c.KeyingTries > 0 {
 		of = fmt.Sprintf(" of %d", c.KeyingTries)
 	}
-	if c.State == "connecting" {
+	switch {
+	case c.State == "connecting":
 		return fmt.Sprintf("try %d%s is under way", c.Try, of)
+	case c.NextTry != nil && c.Try == 0:
+		return in("trying", c.NextTry)
+	case c.NextTry != nil:
+		return fmt.Sprintf("%s, try %d%s", in("retrying", c.NextTry), c.Try+1, of)
+	case c.GivenUp:
+		return fmt.Sprintf("given up after %s, traffic or `goikectl up` tries again", plural(uint64(max(c.Try, 0)), "try"))
 	}
-	text := in("next try", c.NextTry)
-	if c.Try > 0 {
-		text = fmt.Sprintf("try %d%s has failed, %s", c.Try, of, text)
-	}
-	return text
+	return ""
 }
 
-func failure(e *control.RefusalStatus) string {
-	return joined(" ", "failed", ago(e.At)) + ": " + e.Text
+func failure(e *control.RefusalStatus) string { return "failed" + when(e) + ": " + e.Text }
+
+// when is how long ago something failed, with a space before it.
+func when(e *control.RefusalStatus) string {
+	if e.At == nil {
+		return ""
+	}
+	return " " + ago(e.At)
 }

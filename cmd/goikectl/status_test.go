@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/goike/goike/ike/control"
 )
 
 func TestStatus(t *testing.T) {
@@ -42,7 +44,7 @@ func TestStatusSaysWhy(t *testing.T) {
 	f := newFake()
 	path, _ := serve(t, f)
 	r := run(t, path, "status")
-	for _, want := range []string{f.conns[1].LastError.String(), f.sas[0].LastError.String(), "next try in 12 s", "try 7 is under way"} {
+	for _, want := range []string{f.conns[1].LastError.String(), f.sas[0].LastError.String(), "retrying in 12 s, try 3 of 3, last error 4 s ago: ", "try 7 is under way"} {
 		if !strings.Contains(r.out, want) {
 			t.Errorf("status does not say %q: %s", want, r.out)
 		}
@@ -105,6 +107,34 @@ func TestColor(t *testing.T) {
 	} {
 		if got := wantsColor(test.f, test.env); got != test.want {
 			t.Errorf("%s: %v", test.f.Name(), got)
+		}
+	}
+}
+
+// What is not up has a next step and a time for it, or was given up.
+func TestPlan(t *testing.T) {
+	seconds := func(n int64) *int64 { return &n }
+	e := &control.RefusalStatus{Text: "the peer does not answer", At: seconds(65)}
+	for _, test := range []struct {
+		conn control.ConnStatus
+		want string
+	}{
+		{control.ConnStatus{State: "waiting", Try: 3, NextTry: seconds(12), LastError: e}, "retrying in 12 s, try 4, last error 1 min 5 s ago: the peer does not answer"},
+		{control.ConnStatus{State: "waiting", Try: 1, KeyingTries: 3, NextTry: seconds(0)}, "retrying in 0 s, try 2 of 3"},
+		{control.ConnStatus{State: "waiting", KeyingTries: 3, NextTry: seconds(2)}, "trying in 2 s"},
+		{control.ConnStatus{State: "connecting", Try: 2, KeyingTries: 3}, "try 2 of 3 is under way"},
+		{control.ConnStatus{State: "stopped", Try: 1, KeyingTries: 1, GivenUp: true, LastError: e},
+			"given up after 1 try, traffic or `goikectl up` tries again, last error 1 min 5 s ago: the peer does not answer"},
+		{control.ConnStatus{State: "on-demand", Try: 3, KeyingTries: 3, GivenUp: true}, "given up after 3 tries, traffic or `goikectl up` tries again"},
+		{control.ConnStatus{State: "listening", LastError: e}, "failed 1 min 5 s ago: the peer does not answer"},
+		{control.ConnStatus{State: "up"}, ""},
+	} {
+		got := ""
+		for _, n := range notes(&test.conn) {
+			got += n.text
+		}
+		if got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
 		}
 	}
 }

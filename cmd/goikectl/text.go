@@ -94,7 +94,15 @@ func in(what string, seconds *int64) string {
 	if seconds == nil {
 		return ""
 	}
-	return what + " in " + span(*seconds)
+	return joined(" ", what, "in", span(*seconds))
+}
+
+// since writes for how long something has been, "" if it is not.
+func since(seconds *int64) string {
+	if seconds == nil {
+		return ""
+	}
+	return span(*seconds)
 }
 
 // ago writes when something was, "" if never.
@@ -123,6 +131,9 @@ func octets(n uint64) string {
 func plural(n uint64, what string) string {
 	if n == 1 {
 		return "1 " + what
+	}
+	if stem, ok := strings.CutSuffix(what, "y"); ok {
+		what = stem + "ie"
 	}
 	return strconv.FormatUint(n, 10) + " " + what + "s"
 }

@@ -34,7 +34,7 @@ func TestBadKeys(t *testing.T) {
 		{`daemon: ipsec.exclude_my_network = ¦"no"`, `ipsec.exclude_my_network is a string; allowed: true, false`},
 		{`daemon: ipsec.cisco_extensions = ¦true`, `is not supported yet; allowed: false`},
 		{`daemon: ipsec.unencrypted_main_mode = ¦true`, `is not supported yet; allowed: false`},
-		{`daemon: ipsec.make_before_break = ¦true`, `is not supported yet; allowed: false`},
+		{`daemon: ipsec.make_before_break = ¦1`, `ipsec.make_before_break is an integer; allowed: true, false`},
 		{`daemon: ipsec.mss_clamp = ¦1360`, `ipsec.mss_clamp = 1360 is not supported yet; allowed: 0 (off)`},
 		{`daemon: ipsec.mss_clamp = ¦"auto"`, `ipsec.mss_clamp = "auto" is not supported yet`},
 		{`daemon: ipsec.mss_clamp = ¦"off"`, `ipsec.mss_clamp is a string; allowed: 0 (off)`},
@@ -152,7 +152,7 @@ func TestBadKeys(t *testing.T) {
 		{`phase1: mobike = ¦"no"`, `mobike is a string; allowed: true, false`},
 		{`phase1: fragmentation = ¦{}`, `fragmentation is a section; allowed: true, false`},
 		{`phase1: fragment_size = ¦500`, `fragment_size is 500; allowed: an integer from 576 to 65535`},
-		{`phase1: reauthenticate = ¦true`, `reauthenticate = true is not supported yet; allowed: false`},
+		{`phase1: reauthenticate = ¦"yes"`, `reauthenticate is a string; allowed: true, false`},
 
 		{`phase2: ¦frobnicate = true`, `unknown key frobnicate in [[phase1.phase2]]; allowed: name, description`},
 		{`phase2: ¦remote_ts = "x"`, `unknown key remote_ts in [[phase1.phase2]]; did you mean remote_network?`},

@@ -144,6 +144,7 @@ func TestKeys(t *testing.T) {
 		{`daemon: ipsec.mss_clamp = 0`, nil, nil},
 		{`daemon: ipsec.strict_crl = "no"`, nil, nil},
 		{`daemon: ipsec.make_before_break = false`, nil, nil},
+		{`daemon: ipsec.make_before_break = true`, func(m model) any { return m.MakeBeforeBreak }, true},
 		{`daemon: network.interface = "none"`, nil, nil},
 		{`daemon: network.route_based = false`, nil, nil},
 		{`daemon: network.install_routes = false`, func(m model) any { return m.Network.InstallRoutes }, false},
@@ -221,6 +222,7 @@ func TestKeys(t *testing.T) {
 		{`phase1: fragmentation = false`, func(m model) any { return m.conn.Fragmentation }, false},
 		{`phase1: fragment_size = 576`, func(m model) any { return m.conn.FragmentSize }, 576},
 		{`phase1: reauthenticate = false`, nil, nil},
+		{`phase1: reauthenticate = true`, func(m model) any { return m.conn.Reauthenticate }, true},
 
 		{`phase2: name = "x"`, func(m model) any { return m.child.Name }, "x"},
 		{`phase2: description = "offices, 2nd floor"`, func(m model) any { return m.child.Description }, "offices, 2nd floor"},

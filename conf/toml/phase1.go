@@ -64,7 +64,7 @@ var phase1Keys = []key[*phase1]{
 	flag("mobike", func(p *phase1) *bool { return &p.conn.MOBIKE }),
 	flag("fragmentation", func(p *phase1) *bool { return &p.conn.Fragmentation }),
 	number("fragment_size", 576, 65535, func(p *phase1) *int { return &p.conn.FragmentSize }),
-	laterFlag[*phase1]("reauthenticate", false),
+	flag("reauthenticate", func(p *phase1) *bool { return &p.conn.Reauthenticate }),
 	{"phase2", func(s scope, p *phase1, it *item) { p.children = s.tables(it, "[[phase1.phase2]]") }},
 }
 

@@ -26,7 +26,7 @@ var ipsecKeys = []key[*conf.Config]{
 	laterFlag[*conf.Config]("unencrypted_main_mode", false),
 	{"mss_clamp", readClamp},
 	laterWord[*conf.Config]("strict_crl", "no", "yes", "ifuri"),
-	laterFlag[*conf.Config]("make_before_break", false),
+	flag("make_before_break", func(c *conf.Config) *bool { return &c.MakeBeforeBreak }),
 }
 
 var networkKeys = []key[*conf.Config]{

@@ -30,12 +30,20 @@ type SA struct {
 	Encap      bool
 	Keepalive  bool // this host is behind a NAT
 	Installed  ike.Instant
+	RekeyAt    ike.Instant // when this side begins to replace it
 	ExpireAt   ike.Instant
+	// Quiet: no report has told of it, since it may lose against another replacement of
+	// the same child (RFC 7296, 2.8.1).
+	Quiet bool
 	// Replaces is the unique ID of the child that this one replaces at the peer's
 	// wish, and Waiting holds its outbound keys until that one is gone: only then is
 	// it certain that the peer receives by the new one (RFC 7296, 2.8).
 	Replaces uint64
 	Waiting  *Keys
+	// Outlived: another has replaced this one; the peer's last packets by it may come late.
+	Outlived bool
+	// Behind: another has replaced the same child, so that this one never sends.
+	Behind bool
 }
 
 // Proto is the IP protocol of the child's SAs.
@@ -103,25 +111,57 @@ func appendPolicies(ops []esp.Op, policies []esp.Policy, want func(esp.Direction
 	return ops
 }
 
-// Remove returns the operations that take the child down. Policies go last: until
-// then packets for the tunnel are held, not sent in the clear.
-func (c *SA) Remove() []esp.Op {
+// StayBehind makes a child that was to replace another never send: a third one does.
+// The operations take back what it has to do so already.
+func (c *SA) StayBehind() []esp.Op {
+	var ops []esp.Op
+	if c.Waiting == nil && !c.Behind {
+		ops = c.removePolicies(c.removeSAs(esp.Out), func(d esp.Direction) bool { return d == esp.Out })
+	}
+	c.forgetKeys()
+	c.Replaces, c.Behind = 0, true
+	return ops
+}
+
+func (c *SA) forgetKeys() {
 	if c.Waiting != nil {
 		c.Waiting.Zero()
 		c.Waiting = nil
 	}
+}
+
+// Remove returns the operations that take the child down. Policies go last: until
+// then packets for the tunnel are held, not sent in the clear.
+func (c *SA) Remove() []esp.Op {
+	c.forgetKeys()
+	return c.removePolicies(append(c.removeSAs(esp.Out), c.removeSAs(esp.In)...), anyDirection)
+}
+
+// Replaced returns the operations that take a child down that another has replaced,
+// but for its inbound SAs, and those that remove these: late packets of the peer may
+// still be on their way.
+func (c *SA) Replaced() (now, later []esp.Op) {
+	c.forgetKeys()
+	return c.removePolicies(c.removeSAs(esp.Out), anyDirection), c.removeSAs(esp.In)
+}
+
+func (c *SA) removeSAs(dir esp.Direction) []esp.Op {
 	var ops []esp.Op
-	for _, dir := range []esp.Direction{esp.Out, esp.In} {
-		for _, id := range c.ids(dir) {
-			ops = append(ops, esp.DelSA{ID: id})
-		}
+	for _, id := range c.ids(dir) {
+		ops = append(ops, esp.DelSA{ID: id})
 	}
+	return ops
+}
+
+func (c *SA) removePolicies(ops []esp.Op, want func(esp.Direction) bool) []esp.Op {
 	policies, err := c.policies()
 	if err != nil {
 		return ops
 	}
 	for _, p := range policies {
-		ops = append(ops, esp.DelPolicy{Policy: p})
+		if want(p.Dir) {
+			ops = append(ops, esp.DelPolicy{Policy: p})
+		}
 	}
 	return ops
 }
@@ -133,7 +173,7 @@ func (c *SA) Move(to ike.Path, encap bool) []esp.Op {
 	c.Path, c.Encap = to, encap
 	ops := c.appendMoves(nil, in, to.Remote.Addr(), to.Local.Addr())
 	want := func(d esp.Direction) bool { return d != esp.Out }
-	if c.Waiting == nil {
+	if c.Waiting == nil && !c.Behind {
 		ops = c.appendMoves(ops, out, to.Local.Addr(), to.Remote.Addr())
 		want = anyDirection
 	}
@@ -150,6 +190,6 @@ func (c *SA) Status() ike.ChildStatus {
 		ID: c.ID, Name: c.Name, ReqID: c.ReqID, State: c.State, Mode: c.Mode, Proto: c.Suite.Proto, Encap: c.Encap,
 		SPIIn: c.SPIIn, SPIOut: c.SPIOut, CPIIn: c.CPIIn, CPIOut: c.CPIOut, LocalHost: c.Path.Local.Addr(), RemoteHost: c.Path.Remote.Addr(),
 		Suite: c.Suite, Local: c.Local, Remote: c.Remote,
-		Installed: c.Installed, RekeyAt: ike.Never, ExpireAt: c.ExpireAt,
+		Installed: c.Installed, RekeyAt: c.RekeyAt, ExpireAt: c.ExpireAt,
 	}
 }

@@ -68,6 +68,7 @@ type ConnState struct {
 	State     string       // "up", "connecting", "waiting", "on-demand", "listening", "stopped"
 	Try       int          // number of the attempt under way or last made
 	NextTry   ike.Instant  // Never: none planned
+	GivenUp   bool         // keying_tries are used up: traffic or a command begins again
 	LastError *ike.Refusal // why the last attempt failed, nil after a success
 	LastAt    ike.Instant
 }

@@ -22,6 +22,7 @@ type ConnStatus struct {
 	State              string         `json:"state"`
 	Try                int64          `json:"try"`
 	NextTry            *int64         `json:"next_try"`
+	GivenUp            bool           `json:"given_up"` // until traffic or a command begins again
 	KeyExchange        string         `json:"key_exchange"`
 	RemoteGateway      string         `json:"remote_gateway"`
 	LocalAddress       string         `json:"local_address"`

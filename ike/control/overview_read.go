@@ -8,7 +8,7 @@ import (
 
 func readConn(name string, m *Message) ConnStatus {
 	c := ConnStatus{
-		Name: name, State: m.Get("state"), Try: readInt(m, "try"), NextTry: optional(m, "next-try"),
+		Name: name, State: m.Get("state"), Try: readInt(m, "try"), NextTry: optional(m, "next-try"), GivenUp: yes(m, "given-up"),
 		KeyExchange: m.Get("key-exchange"), RemoteGateway: m.Get("remote-gateway"), LocalAddress: m.Get("local-address"),
 		Identifier: m.Get("identifier"), PeerIdentifier: m.Get("peer-identifier"),
 		ConnectionBehavior: m.Get("connection-behavior"), KeyingTries: readInt(m, "keying-tries"),

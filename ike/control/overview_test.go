@@ -48,6 +48,11 @@ func TestStatusCommand(t *testing.T) {
 	if o, err = c.Status(within(t), "gone"); err != nil || len(o.Connections) != 0 || len(o.OtherSAs) != 1 {
 		t.Errorf("%+v, %v", o, err)
 	}
+	// What is given up, and the age of what is about to end.
+	f.set(func() { f.conns[1].GivenUp, f.sas[1].State = true, ike.Deleting })
+	if o, err = c.Status(within(t), ""); err != nil || !o.Conn("hq").GivenUp || o.Conn("site").GivenUp || *o.Conn("site").SAs[0].Established != 10 {
+		t.Errorf("%+v, %v", o, err)
+	}
 	// A connection that was just configured has no state yet.
 	f.set(func() { f.conns = nil })
 	if o, err = c.Status(within(t), "hq"); err != nil || o.Conn("hq").NextTry != nil {

@@ -61,6 +61,7 @@ func addOwnConn(m *Message, now ike.Instant, conn *conf.Connection, st ConnState
 	m.Set("state", st.State)
 	setInt(m, "try", st.Try)
 	addLeft(m, "next-try", now, orNever(st.State, st.NextTry))
+	setYes(m, "given-up", st.GivenUp)
 	m.Set("key-exchange", conn.Version.String())
 	m.Set("remote-gateway", conn.Gateway.String())
 	m.Set("local-address", localAddress(conn))
@@ -98,7 +99,7 @@ func localAddress(conn *conf.Connection) string {
 var causes = [...]string{
 	ike.NoAnswer: "no-answer", ike.NoConnection: "no-connection", ike.NoProposal: "no-proposal", ike.NoSelectors: "no-selectors",
 	ike.WrongKey: "wrong-key", ike.PeerRefused: "peer-refused", ike.BadMessage: "bad-message", ike.Internal: "internal",
-	ike.Terminated: "terminated",
+	ike.Terminated: "terminated", ike.Expired: "expired",
 }
 
 // addRefusal adds a refusal in one line, and its parts.
@@ -127,7 +128,7 @@ func addOwnChild(m *Message, c *conf.Child) {
 // addOwnSA is addSA, and what list-sa has no keys for.
 func addOwnSA(m *Message, now ike.Instant, st ike.Status, children []usedChild) {
 	addIKE(m, now, st)
-	if st.State == ike.Rekeying {
+	if st.State != ike.Up { // which addIKE has told
 		addAge(m, "established", now, st.Established)
 	}
 	setText(m, "suite", st.Suite.String())

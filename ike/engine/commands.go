@@ -13,7 +13,7 @@ import (
 // bringUp begins what an Up asks for.
 func (s *Steward) bringUp(now ike.Instant, in Up) {
 	l, names, err := s.named(in.Conn, in.Child)
-	if err == nil && !dialable(l.conn.Gateway) && s.usable(l) == nil {
+	if err == nil && !l.conn.Gateway.Dialable() && s.usable(l) == nil {
 		err = fmt.Errorf("connection %q has no single remote_gateway to connect to", l.conn.Name)
 	}
 	if s.stopping {
@@ -24,12 +24,16 @@ func (s *Steward) bringUp(now ike.Instant, in Up) {
 		return
 	}
 	w := upWaiter{id: in.Waiter, left: make(map[string]bool), all: len(names)}
-	l.held, l.try, l.flaps = false, 0, 0
+	l.release()
+	l.restart()
 	for _, name := range names {
 		delete(l.down, name)
-		if !l.isUp(name) {
+		up := l.isUp(name)
+		if !up {
 			w.left[name] = true
-			l.want[name] = true
+		}
+		if !up || l.persistent() {
+			l.demand(name)
 		}
 	}
 	if len(w.left) == 0 {
@@ -39,6 +43,17 @@ func (s *Steward) bringUp(now ike.Instant, in Up) {
 	l.waiters = append(l.waiters, w)
 	l.notBefore = now
 	s.reconcile(now, l)
+}
+
+// release lets a link be set up again. What was taken down with it stays down, until
+// it is asked for, too.
+func (l *link) release() {
+	if l.held {
+		for _, name := range l.names() {
+			l.down[name] = true
+		}
+	}
+	l.held, l.failure, l.flaps, l.falls = false, false, 0, 0
 }
 
 func (l *link) isUp(name string) bool {
@@ -174,6 +189,11 @@ func (s *Steward) hold(conn, child string) (found bool) {
 		found = found || l.want[child]
 		l.down[child] = l.conn.Behavior == conf.Start
 		delete(l.want, child)
+		delete(l.given, child)
+		if ikeID, under := l.asked[child]; under {
+			delete(l.asked, child)
+			s.out.Order(Order{IKE: ikeID, Event: ike.Terminate{Child: child, Why: whyCommand}})
+		}
 	}
 	return found
 }
@@ -184,16 +204,24 @@ func (s *Steward) holdAll(conn string) bool {
 	if l == nil {
 		return false
 	}
-	found := l.due != ike.Never || l.stage == locating
+	found := l.nextTry != ike.Never || l.stage == locating
 	l.held = l.conn.Behavior == conf.Start
-	clear(l.want)
-	clear(l.packets)
-	s.schedule.set(l, ike.Never)
+	l.forgetWishes()
 	if l.stage == locating {
-		l.stage, l.ticket = idle, 0
+		l.stage = idle // what is found serves the policies
 	}
-	s.disappoint(l, "taken down by command")
+	s.disappoint(l, whyCommand)
 	return found
+}
+
+const whyCommand = "taken down by command"
+
+// forgetWishes ends what was to be done for a link.
+func (l *link) forgetWishes() {
+	clear(l.want)
+	clear(l.given)
+	clear(l.packets)
+	l.over, l.failure = false, false
 }
 
 func (s *Steward) downPhase1s(w *downWaiter, force bool, match func(*phase1) bool) bool {
@@ -201,9 +229,9 @@ func (s *Steward) downPhase1s(w *downWaiter, force bool, match func(*phase1) boo
 		w.ikes[sa.id] = true
 		if l := sa.link; l.ikes <= 1 && !l.held {
 			l.held = l.conn.Behavior == conf.Start
-			clear(l.want)
+			l.forgetWishes()
 		}
-		s.end(sa, ike.Terminate{Force: force, Why: "taken down by command"})
+		s.end(sa, ike.Terminate{Force: force, Why: whyCommand})
 	}
 	return len(w.ikes) > 0
 }
@@ -220,9 +248,7 @@ func (s *Steward) downChildren(w *downWaiter, force bool, match func(*phase1, ph
 				l.down[c.name] = true
 				delete(l.want, c.name)
 			}
-			sa.lose(*c)
-			c.ending = true
-			s.out.Order(Order{IKE: sa.id, Event: ike.Terminate{ChildID: c.id, Force: force, Why: "taken down by command"}})
+			s.endChild(sa, c, ike.Terminate{ChildID: c.id, Force: force, Why: whyCommand})
 		}
 	}
 	return len(w.children) > 0

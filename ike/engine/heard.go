@@ -10,6 +10,9 @@ import (
 
 // heard learns from what a machine reports.
 func (s *Steward) heard(now ike.Instant, r ike.Report) {
+	if sa := s.sas[r.IKE]; sa != nil && r.Path.Remote.IsValid() {
+		sa.peer = r.Path.Remote
+	}
 	switch r.Kind {
 	case ike.IKEUp:
 		s.ikeUp(now, r)
@@ -22,9 +25,11 @@ func (s *Steward) heard(now ike.Instant, r ike.Report) {
 	case ike.ChildDown:
 		s.childDown(now, r)
 	case ike.ChildRekeyed:
-		s.childRekeyed(r)
+		s.childRekeyed(now, r)
 	case ike.Failed:
 		s.attemptFailed(now, r)
+	case ike.ReauthDue:
+		s.reauthenticate(now, r)
 	}
 }
 
@@ -43,7 +48,7 @@ func (s *Steward) ikeUp(now ike.Instant, r ike.Report) {
 	}
 	sa := s.sas[r.IKE]
 	if sa == nil {
-		sa = &phase1{id: r.IKE, link: l}
+		sa = &phase1{timer: newTimer(r.IKE), id: r.IKE, link: l, contact: r.InitialContact}
 		s.sas[r.IKE] = sa
 	}
 	if sa.up {
@@ -51,21 +56,23 @@ func (s *Steward) ikeUp(now ike.Instant, r ike.Report) {
 	}
 	sa.up, sa.initiator, sa.spiI, sa.begun, sa.established = true, r.SA.Initiator, r.SA.SPIi, r.Begun, now
 	sa.key = identities{conn: l.conn.Name, local: r.SA.LocalID, remote: r.SA.RemoteID}
-	if !sa.ending {
+	sa.peer = r.SA.Path.Remote
+	if sa.counts() {
 		l.ikes++
 	}
 	if l.attempt == sa.id {
-		l.attempt, l.stage = 0, idle
+		l.attempt, l.stage, l.paths = 0, idle, nil
 	} else {
 		// The peer began: its children come first.
 		l.notBefore = max(l.notBefore, now.Add(settleTime))
 	}
-	s.succeed(l, "")
+	l.trapped = false
+	s.achieved(sa, "")
 	if l.gone {
 		s.end(sa, ike.Terminate{Why: "the connection is no longer configured"})
 		return
 	}
-	s.keepUnique(sa, r.InitialContact)
+	s.keepUnique(now, sa, r.InitialContact)
 	s.yield(sa)
 	s.reconcile(now, l)
 }
@@ -76,22 +83,31 @@ func (s *Steward) ikeDown(now ike.Instant, r ike.Report) {
 		return
 	}
 	l := sa.link
+	expected := !sa.counts()
+	fallen := sa.fallenAt(now)
 	s.drop(sa)
 	s.tellDown()
-	if sa.ending || l.gone || l.ikes > 0 {
+	if expected || l.gone || l.ikes > 0 {
 		s.reconcile(now, l)
 		return
 	}
-	if r.Why != nil && r.Why.Cause == ike.NoAnswer && !s.afterSilence(l) {
-		s.reconcile(now, l)
-		return
+	cause := ike.Cause(0)
+	if r.Why != nil {
+		cause = r.Why.Cause
 	}
-	if now.Sub(sa.established) < stable {
-		l.flaps++
-	} else {
+	l.flaps++
+	if cause == ike.Expired || now.Sub(sa.established) >= stable {
 		l.flaps = 0
 	}
+	if cause == ike.NoAnswer && !s.afterSilence(l) {
+		s.reconcile(now, l)
+		return
+	}
 	wait := soon
+	if cause == ike.NoAnswer || cause == ike.Expired {
+		l.recall(fallen)
+		wait = 0
+	}
 	if l.flaps > 0 {
 		wait = backoff(l.flaps)
 	}
@@ -102,69 +118,41 @@ func (s *Steward) ikeDown(now ike.Instant, r ike.Report) {
 // afterSilence does what dpd_action says about a peer that does not answer any
 // more; it tells whether the tunnel is to be set up again.
 func (s *Steward) afterSilence(l *link) bool {
-	switch l.conn.DPDAction {
-	case conf.DPDClear, conf.DPDHold:
-		clear(l.want)
-		return false
+	action := l.conn.DPDAction
+	if action != conf.DPDClear && action != conf.DPDHold {
+		return true
 	}
-	return true
-}
-
-// resume wants again what is always wanted.
-func (s *Steward) resume(now ike.Instant, l *link) {
 	if l.persistent() {
 		l.wantAll()
 	}
-	s.reconcile(now, l)
+	l.leave(l.names())
+	if action == conf.DPDHold && l.conn.Gateway.Dialable() {
+		l.trapped = true
+		s.trap(l)
+	}
+	return false
 }
 
-// drop forgets an IKE SA.
-func (s *Steward) drop(sa *phase1) {
-	l := sa.link
-	delete(s.sas, sa.id)
-	s.noteGone(sa.id, sa.children...)
-	sa.uncount()
-	if sa.up {
-		s.release(sa)
+// recall wants again what a lost IKE SA has had. A connection that only waits for its
+// peer goes on waiting.
+func (l *link) recall(names []string) {
+	if l.conn.Behavior == conf.ResponderOnly || l.held || !l.conn.Gateway.Dialable() {
+		return
 	}
-	sa.children = nil
-	if l.attempt == sa.id {
-		l.attempt, l.stage = 0, idle
-	}
-	for name, ikeID := range l.asked {
-		if ikeID == sa.id {
-			delete(l.asked, name)
+	for _, name := range names {
+		if l.has(name) && !l.down[name] {
+			l.demand(name)
 		}
 	}
 }
 
-// uncount takes an IKE SA and its children off what the link has.
-func (sa *phase1) uncount() {
-	if sa.up && !sa.ending {
-		sa.link.ikes--
+// resume wants again what is always wanted.
+func (s *Steward) resume(now ike.Instant, l *link) {
+	l.restart()
+	if l.persistent() {
+		l.wantAll()
 	}
-	for _, c := range sa.children {
-		sa.lose(c)
-	}
-}
-
-// gain adds a child to an IKE SA.
-func (sa *phase1) gain(c phase2) {
-	sa.children = append(sa.children, c)
-	if !sa.ending {
-		sa.link.up[c.name]++
-	}
-}
-
-// lose takes a child off what the link has.
-func (sa *phase1) lose(c phase2) {
-	if sa.ending || c.ending {
-		return
-	}
-	l := sa.link
-	if l.up[c.name]--; l.up[c.name] <= 0 {
-		delete(l.up, c.name)
-	}
+	s.reconcile(now, l)
 }
 
 func (s *Steward) ikeRekeyed(r ike.Report) {
@@ -172,14 +160,38 @@ func (s *Steward) ikeRekeyed(r ike.Report) {
 	if sa == nil || !sa.up || s.sas[r.NewID] != nil {
 		return
 	}
-	heir := &phase1{
-		id: r.NewID, link: sa.link, up: true, initiator: sa.initiator, spiI: sa.spiI, ending: sa.ending,
-		established: sa.established, key: sa.key, children: sa.children,
-	}
-	s.sas[heir.id] = heir // in the place of sa in the counts of the link
-	s.unique[heir.key] = append(s.unique[heir.key], heir)
-	sa.children, sa.ending = nil, true
+	heir := *sa // in the place of sa in the counts of the link
+	heir.id, heir.timer = r.NewID, newTimer(r.NewID)
+	s.sas[heir.id] = &heir
+	s.unique[heir.key] = append(s.unique[heir.key], &heir)
+	s.partings.set(&heir, sa.due)
+	s.partings.set(sa, ike.Never)
+	sa.children, sa.ending, sa.leaving = nil, true, false
 	s.release(sa)
+	s.passOn(sa.id, &heir)
+}
+
+// passOn gives an IKE SA the orders that its predecessor may not have got in time.
+func (s *Steward) passOn(old uint64, heir *phase1) {
+	if heir.ending {
+		for _, w := range s.downs {
+			if w.ikes[old] {
+				w.ikes[heir.id] = true
+			}
+		}
+		s.out.Order(Order{IKE: heir.id, Event: heir.how})
+	}
+	for _, c := range heir.children {
+		if c.ending && !heir.ending {
+			s.out.Order(Order{IKE: heir.id, Event: c.how})
+		}
+	}
+	l := heir.link
+	for _, name := range append(l.names(), "") {
+		if l.asked[name] == old {
+			s.ask(l, heir.id, []string{name})
+		}
+	}
 }
 
 func (s *Steward) childUp(now ike.Instant, r ike.Report) {
@@ -187,21 +199,40 @@ func (s *Steward) childUp(now ike.Instant, r ike.Report) {
 	if sa == nil {
 		return
 	}
-	sa.gain(phase2{id: r.ChildID, name: r.Child})
+	sa.gain(phase2{id: r.ChildID, name: r.Child, since: now})
 	l := sa.link
-	delete(l.asked, r.Child)
-	s.succeed(l, r.Child)
+	s.achieved(sa, r.Child)
+	if sa.leaving && l.has(r.Child) && !l.down[r.Child] {
+		l.demand(r.Child) // of the IKE SA that takes its place
+	}
 	s.reconcile(now, l)
+}
+
+// achieved notes a child that is up, or the IKE SA when the name is empty. One that is
+// to go is no success.
+func (s *Steward) achieved(sa *phase1, child string) {
+	l := sa.link
+	switch {
+	case !sa.ending && !sa.leaving:
+		s.succeed(l, child)
+	case l.asked[child] == sa.id:
+		delete(l.asked, child)
+	}
 }
 
 // succeed ends what waited for a child, or for the IKE SA when the name is empty.
 func (s *Steward) succeed(l *link, child string) {
 	delete(l.asked, child)
-	if !l.persistent() {
+	delete(l.given, child)
+	switch {
+	case !l.persistent() || !l.has(child):
 		delete(l.want, child)
+	case !l.down[child]:
+		l.want[child] = true
 	}
-	if len(l.missing()) == 0 && len(l.asked) == 0 {
-		l.try, l.lastError = 0, nil
+	if len(l.missing()) == 0 && len(l.asked) == 0 && len(l.given) == 0 {
+		l.lastError = nil
+		l.restart()
 	}
 	s.gratify(l, child)
 }
@@ -215,22 +246,55 @@ func (s *Steward) childDown(now ike.Instant, r ike.Report) {
 	if i < 0 {
 		return
 	}
-	sa.lose(sa.children[i])
-	s.noteGone(0, sa.children[i])
+	c := sa.children[i]
+	sa.lose(c)
+	s.noteGone(0, c)
 	sa.children = slices.Delete(sa.children, i, i+1)
 	s.tellDown()
-	// When the whole IKE SA goes its own report follows; this leaves time for it.
 	l := sa.link
-	l.notBefore = max(l.notBefore, now.Add(soon+s.upTo(soon)))
+	if sa.counts() && !c.ending {
+		sa.fell(now, c.name)
+		s.pause(now, l, c)
+	}
 	s.reconcile(now, l)
 }
 
-func (s *Steward) childRekeyed(r ike.Report) {
+// pause sets the time after which a child that went down is asked for again. When the
+// whole IKE SA goes its own report follows; this leaves time for it.
+func (s *Steward) pause(now ike.Instant, l *link, c phase2) {
+	wait := soon
+	switch {
+	case l.up[c.name] > 0: // another one has replaced it
+	case l.want[c.name] && now.Sub(c.since) < stable:
+		l.falls++
+		wait = backoff(l.falls)
+	default:
+		l.falls = 0
+	}
+	l.notBefore = max(l.notBefore, now.Add(wait+s.upTo(wait)))
+}
+
+func (s *Steward) childRekeyed(now ike.Instant, r ike.Report) {
 	sa := s.sas[r.IKE]
 	if sa == nil {
 		return
 	}
-	sa.gain(phase2{id: r.NewID, name: r.Child})
+	heir := phase2{id: r.NewID, name: r.Child, since: now}
+	i := slices.IndexFunc(sa.children, func(c phase2) bool { return c.id == r.ChildID })
+	if i >= 0 && sa.children[i].ending { // by a command that came too late for the old one
+		heir.ending, heir.how = true, sa.children[i].how
+		heir.how.ChildID = heir.id
+		s.out.Order(Order{IKE: sa.id, Event: heir.how})
+		for _, w := range s.downs {
+			if w.children[r.ChildID] {
+				w.children[heir.id] = true
+			}
+		}
+		if sa.link.asked[r.Child] == sa.id { // it may have seen the new one there already
+			s.ask(sa.link, sa.id, []string{r.Child})
+		}
+	}
+	sa.gain(heir)
 }
 
 // attemptFailed learns that an IKE SA or a child SA did not come about.
@@ -250,26 +314,28 @@ func (s *Steward) attemptFailed(now ike.Instant, r ike.Report) {
 }
 
 func (s *Steward) ownFailed(now ike.Instant, l *link, sa *phase1, r ike.Report) {
+	asked := r.Child != "" && l.asked[r.Child] == sa.id
 	switch {
 	case r.Child == "" && !sa.up:
-		ending := sa.ending
 		s.drop(sa)
 		s.tellDown()
-		if ending {
+		switch {
+		case sa.ending:
 			s.reconcile(now, l)
-			return
+		case !s.dialNext(l, r.Why):
+			s.failed(now, l, r.Why, r.Text)
 		}
-		s.failed(now, l, r.Why, r.Text)
-	case r.Child != "" && l.asked[r.Child] == sa.id && sa.up:
+	case asked && sa.up && r.Why != nil && r.Why.Cause == ike.Terminated:
+		// The IKE SA is about to end: its own report follows.
 		delete(l.asked, r.Child)
-		l.try++
-		if l.begun == 0 || sa.link.attempt == 0 {
-			l.begun = now
-		}
+		l.notBefore = max(l.notBefore, now.Add(soon+s.upTo(soon)))
+		s.reconcile(now, l)
+	case asked && sa.up:
+		delete(l.asked, r.Child)
 		s.failed(now, l, r.Why, r.Text)
 	case r.Child != "":
 		l.lastError, l.lastAt = r.Why, now
-		if l.asked[r.Child] == sa.id { // asked for again when the IKE SA is up
+		if asked { // asked for again when the IKE SA is up
 			delete(l.asked, r.Child)
 		}
 	}
@@ -288,14 +354,4 @@ func (s *Steward) blame(now ike.Instant, r ike.Report) {
 
 func covers(g conf.Gateway, a netip.Addr) bool {
 	return g.Any || (g.Prefix.IsValid() && g.Prefix.Contains(a))
-}
-
-// end takes an IKE SA down.
-func (s *Steward) end(sa *phase1, how ike.Terminate) {
-	if sa.ending && !how.Force {
-		return
-	}
-	sa.uncount()
-	sa.ending = true
-	s.out.Order(Order{IKE: sa.id, Event: how})
 }

@@ -1,8 +1,7 @@
 package engine
 
 import (
-	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/goike/goike/conf"
@@ -22,24 +21,33 @@ const (
 
 // link is a configured connection and what is done for it.
 type link struct {
-	timer // of the next attempt
+	timer // of nextTry and nextTrap
 	conn  *conf.Connection
 	gone  bool // no longer configured as it was
 
 	want    map[string]bool         // children that are to be up; "" is the IKE SA alone
-	packets map[string]esp.Selector // that asked for them
+	given   map[string]bool         // children that were given up: traffic or a command asks for them
+	packets map[string]esp.Selector // that asked for children
 	asked   map[string]uint64       // children under way, with the IKE SA that is to have them
-	up      map[string]int          // child SAs by name, without those that we end
-	ikes    int                     // established IKE SAs, without those that we end
+	up      map[string]int          // child SAs by name, without those that are to go
+	ikes    int                     // established IKE SAs, without those that are to go
+	leaving int                     // those that go as soon as another has taken their place
 
 	stage     stage
-	ticket    uint64 // of Locate
-	attempt   uint64 // the IKE SA that we began and that is not established yet
+	ticket    uint64     // of Locate
+	attempt   uint64     // the IKE SA that we began and that is not established yet
+	paths     []ike.Path // of the try under way, those that were not tried yet
+	try       int        // since the last success or command
+	over      bool       // the tries have been used up
+	failure   bool       // something of the try under way has failed
 	begun     ike.Instant
-	try       int // attempts since the last success or command
-	flaps     int // how often in a row an IKE SA did not last
 	notBefore ike.Instant
-	held      bool // taken down by command
+	nextTry   ike.Instant // Never: none is planned
+	nextTrap  ike.Instant // when addresses for the policies are looked for again
+	flaps     int         // how often in a row an IKE SA did not last
+	falls     int         // how often in a row a child did not last
+	held      bool        // taken down by command
+	trapped   bool        // traffic brings it up, whatever its behavior
 	down      map[string]bool
 	lastError *ike.Refusal
 	lastAt    ike.Instant
@@ -58,9 +66,10 @@ type upWaiter struct {
 
 func newLink(c *conf.Connection, id uint64) *link {
 	return &link{
-		timer: newTimer(id), conn: c, want: make(map[string]bool), packets: make(map[string]esp.Selector), asked: make(map[string]uint64),
-		up: make(map[string]int), down: make(map[string]bool), reqIDs: make(map[string]uint32),
-		lastAt: ike.Never,
+		timer: newTimer(id), conn: c, want: make(map[string]bool), given: make(map[string]bool),
+		packets: make(map[string]esp.Selector), asked: make(map[string]uint64), up: make(map[string]int),
+		down: make(map[string]bool), reqIDs: make(map[string]uint32),
+		nextTry: ike.Never, nextTrap: ike.Never, lastAt: ike.Never,
 	}
 }
 
@@ -72,7 +81,7 @@ const (
 	firstRetry = 10 * time.Second
 	lastRetry  = 5 * time.Minute
 	soon       = time.Second
-	stable     = time.Minute // an IKE SA that lasts less is a flap
+	stable     = time.Minute // an SA that lasts less is a flap
 	settleTime = 2 * time.Second
 )
 
@@ -108,12 +117,35 @@ func (l *link) persistent() bool {
 	return l.conn.Behavior == conf.Start && !l.held && !l.gone
 }
 
+// demand makes a child wanted.
+func (l *link) demand(name string) {
+	l.want[name] = true
+	delete(l.given, name)
+}
+
 // wantAll makes all children wanted.
 func (l *link) wantAll() {
 	for _, name := range l.names() {
 		if !l.down[name] {
-			l.want[name] = true
+			l.demand(name)
 		}
+	}
+}
+
+// leave gives children up: traffic or a command asks for them again.
+func (l *link) leave(names []string) {
+	for _, name := range names {
+		delete(l.want, name)
+		delete(l.packets, name)
+		l.given[name] = true
+	}
+}
+
+// restart begins to count tries anew; the one under way is the first.
+func (l *link) restart() {
+	l.try, l.over = 0, false
+	if l.stage != idle || len(l.asked) > 0 {
+		l.try = 1
 	}
 }
 
@@ -129,6 +161,9 @@ func (l *link) names() []string {
 	return out
 }
 
+// has tells whether there is a child of that name that can be up.
+func (l *link) has(name string) bool { return slices.Contains(l.names(), name) }
+
 // children are those that have SAs when they are up.
 func (l *link) children() []*conf.Child {
 	var out []*conf.Child
@@ -140,34 +175,58 @@ func (l *link) children() []*conf.Child {
 	return out
 }
 
-// reconcile does the next thing that brings up what is wanted and missing.
+// reconcile does the next thing that brings up what is wanted and missing, and sets
+// the time of the one behind it.
 func (s *Steward) reconcile(now ike.Instant, l *link) {
-	s.schedule.set(l, ike.Never)
+	if now >= l.nextTrap || s.stopping || l.gone {
+		s.seek(l)
+	}
+	l.nextTry = ike.Never
+	s.advance(now, l)
+	s.relieve(l)
+	s.schedule.set(l, min(l.nextTry, l.nextTrap))
+}
+
+func (s *Steward) advance(now ike.Instant, l *link) {
+	if l.failure && len(l.asked) == 0 && l.stage == idle {
+		s.conclude(now, l)
+	}
 	missing := l.missing()
 	if len(missing) == 0 && len(l.asked) == 0 {
 		s.disappoint(l, "taken down meanwhile") // nobody works for who still waits
 	}
-	if s.stopping || l.gone || len(missing) == 0 {
-		return
+	switch {
+	case s.stopping || l.gone || len(missing) == 0 || l.stage == locating:
+	case l.stage == connecting:
+		if !s.sas[l.attempt].ending { // else its end is waited for
+			s.ask(l, l.attempt, missing)
+		}
+	case l.failure: // the rest of the try is waited for
+	case now < l.notBefore:
+		l.nextTry = l.notBefore
+	default:
+		s.startTry(now, l, missing)
 	}
-	if l.stage == connecting {
-		s.ask(l, l.attempt, missing)
-		return
-	}
-	if l.stage == locating {
-		return
-	}
-	if now < l.notBefore {
-		s.schedule.set(l, l.notBefore)
-		return
+}
+
+// startTry begins a try, or adds to the one under way.
+func (s *Steward) startTry(now ike.Instant, l *link, missing []string) {
+	if len(l.asked) == 0 {
+		if l.over {
+			l.over, l.try = false, 0
+		}
+		l.try++
+		l.begun = now
 	}
 	if sa := s.usable(l); sa != nil {
 		s.ask(l, sa.id, missing)
 		return
 	}
-	l.try++
-	l.begun = now
 	l.stage = locating
+	s.locate(l)
+}
+
+func (s *Steward) locate(l *link) {
 	l.ticket = s.newTicket()
 	s.tickets[l.ticket] = l
 	s.out.Locate(l.ticket, l.conn)
@@ -180,7 +239,7 @@ func (s *Steward) usable(l *link) *phase1 {
 	}
 	var best *phase1
 	for _, sa := range s.sas {
-		if sa.link == l && sa.up && !sa.ending && (best == nil || sa.id > best.id) {
+		if sa.link == l && sa.counts() && (best == nil || sa.id > best.id) {
 			best = sa
 		}
 	}
@@ -204,104 +263,11 @@ func (l *link) initiate(name string) ike.Initiate {
 	return ev
 }
 
-var errNoPath = errors.New("no route to the peer")
-
-// located begins the IKE SA, on the path whose turn it is.
-func (s *Steward) located(now ike.Instant, in Located) {
-	l := s.tickets[in.Ticket]
-	delete(s.tickets, in.Ticket)
-	if l == nil || l.gone || l.ticket != in.Ticket {
-		return
-	}
-	if l.stage != locating {
-		s.trapAt(l, in.Paths)
-		return
-	}
-	l.stage = idle
-	if in.Err == nil && len(in.Paths) == 0 {
-		in.Err = errNoPath
-	}
-	if in.Err != nil {
-		s.unlocated(now, l, in.Err)
-		return
-	}
-	s.trapAt(l, in.Paths)
-	if s.usable(l) != nil {
-		s.reconcile(now, l)
-		return
-	}
-	missing := l.missing()
-	if len(missing) == 0 || s.stopping {
-		return
-	}
-	s.dial(l, in.Paths[(l.try-1)%len(in.Paths)], missing)
-}
-
-func (s *Steward) dial(l *link, path ike.Path, names []string) {
-	l.stage, l.attempt = connecting, s.newID()
-	s.sas[l.attempt] = &phase1{id: l.attempt, link: l, initiator: true}
-	d := Dial{ID: l.attempt, Conn: l.conn, Path: path, InitialContact: l.ikes == 0 && s.conf.UniqueIDs != conf.UniqueNever}
-	for _, name := range names {
-		l.asked[name] = l.attempt
-		d.First = append(d.First, l.initiate(name))
-	}
-	s.out.Dial(d)
-}
-
-func (s *Steward) unlocated(now ike.Instant, l *link, err error) {
-	why := &ike.Refusal{
-		Cause: ike.Internal, Err: err.Error(),
-		Hint: "check remote_gateway, local_address, name service and routes",
-	}
-	text := fmt.Sprintf("the peer cannot be reached: %v", err)
-	s.out.Report(ike.Report{Kind: ike.Failed, Conn: l.conn.Name, Text: text, Why: why})
-	s.failed(now, l, why, text)
-}
-
-// failed counts an attempt that failed and plans the next one.
-func (s *Steward) failed(now ike.Instant, l *link, why *ike.Refusal, text string) {
-	l.lastError, l.lastAt = why, now
-	s.disappoint(l, text)
-	wait := backoff(l.try) - now.Sub(l.begun)
-	wait = max(wait, soon) + s.upTo(max(wait, soon)/4)
-	l.notBefore = now.Add(wait)
-	tries := l.conn.KeyingTries
-	if l.conn.Behavior == conf.ResponderOnly {
-		tries = 1
-	}
-	if tries > 0 && l.try >= tries {
-		s.giveUp(l)
-		return
-	}
-	if len(l.missing()) == 0 {
-		return
-	}
-	s.schedule.set(l, l.notBefore)
-	s.say(ike.Step, l, "", fmt.Sprintf("trying again in %s (try %s)", wait.Round(time.Second), ordinal(l.try+1, tries)))
-}
-
-func ordinal(n, of int) string {
-	if of == 0 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%d of %d", n, of)
-}
-
-// giveUp ends a series of attempts; traffic or a command begins another.
-func (s *Steward) giveUp(l *link) {
-	clear(l.want)
-	clear(l.packets)
-	s.schedule.set(l, ike.Never)
-	if l.conn.Behavior == conf.ResponderOnly {
-		return
-	}
-	s.say(ike.Warning, l, "", fmt.Sprintf("given up after %d tries (keying_tries); traffic or `up` tries again", l.try))
-}
-
 // status tells what the connection is about to do.
 func (l *link) status() control.ConnState {
 	return control.ConnState{
-		Conn: l.conn.Name, State: l.word(), Try: l.try, NextTry: l.due, LastError: l.lastError, LastAt: l.lastAt,
+		Conn: l.conn.Name, State: l.word(), Try: l.try, NextTry: l.nextTry, GivenUp: l.over && len(l.given) > 0,
+		LastError: l.lastError, LastAt: l.lastAt,
 	}
 }
 
@@ -309,13 +275,13 @@ func (l *link) word() string {
 	switch {
 	case l.stage != idle || len(l.asked) > 0:
 		return "connecting"
-	case l.due != ike.Never:
+	case l.nextTry != ike.Never:
 		return "waiting"
-	case l.ikes > 0:
+	case l.ikes+l.leaving > 0:
 		return "up"
 	case l.held:
 		return "stopped"
-	case l.conn.Behavior == conf.OnDemand:
+	case l.conn.Behavior == conf.OnDemand || l.trapped:
 		return "on-demand"
 	case l.conn.Behavior == conf.ResponderOnly:
 		return "listening"

@@ -59,7 +59,7 @@ func (l locator) locate(ctx context.Context, c *conf.Connection) ([]ike.Path, er
 
 // resolve returns the addresses of a gateway.
 func resolve(ctx context.Context, g conf.Gateway) ([]netip.Addr, error) {
-	if addr, ok := singleAddress(g); ok {
+	if addr, ok := g.Single(); ok {
 		return []netip.Addr{addr}, nil
 	}
 	if g.Host == "" {

@@ -63,7 +63,7 @@ func (w *planeWorker) work(ctx context.Context, items []wish) {
 	spis := w.allocate(ctx, items)
 	for i := 0; i < len(items); {
 		if it := items[i]; it.query != nil {
-			tell(it, w.answer(it, spis[i]))
+			tell(it, w.answer(ctx, it, spis[i]))
 			i++
 			continue
 		}
@@ -147,16 +147,36 @@ func (w *planeWorker) allocate(ctx context.Context, items []wish) []allocated {
 }
 
 // answer is the result of a query.
-func (w *planeWorker) answer(it wish, a allocated) Finished {
+func (w *planeWorker) answer(ctx context.Context, it wish, a allocated) Finished {
 	f := Finished{Ref: it.ref, Done: ike.Done{Ticket: it.ticket}}
-	r, ok := it.query.(ike.Reserve)
-	switch {
-	case !ok:
-		f.Done.Err = fmt.Errorf("nobody answers %T", it.query)
-		return f
-	case a.err != nil:
+	switch q := it.query.(type) {
+	case ike.Reserve:
+		w.reserve(q, a, &f)
+	case ike.Activity:
+		f.Done.Result = w.idle(ctx, q)
+	default:
+		f.Done.Err = fmt.Errorf("nobody answers %T", q)
+	}
+	return f
+}
+
+// idle is the time since any of some SAs has carried a packet. An SA that is not there
+// has not.
+func (w *planeWorker) idle(ctx context.Context, q ike.Activity) ike.Idle {
+	idle := ike.Idle(-1)
+	for _, id := range q.SAs {
+		u, err := w.plane.Query(ctx, id)
+		if last := ike.Idle(u.LastUse); err == nil && last >= 0 && (idle < 0 || last < idle) {
+			idle = last
+		}
+	}
+	return idle
+}
+
+func (w *planeWorker) reserve(r ike.Reserve, a allocated, f *Finished) {
+	if a.err != nil {
 		f.Done.Err = a.err
-		return f
+		return
 	}
 	id := esp.SAID{Dst: r.Dst, SPI: a.spi, Proto: r.Proto}
 	reqID := w.reqIDs.choose(r)
@@ -164,5 +184,4 @@ func (w *planeWorker) answer(it wish, a allocated) Finished {
 	w.childID++
 	f.Done.Result = ike.Reserved{SPI: a.spi, ReqID: reqID, ID: w.childID}
 	f.Undo = []esp.Op{esp.DelSA{ID: id}}
-	return f
 }

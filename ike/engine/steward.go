@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/goike/goike/conf"
-	"github.com/goike/goike/crypto/id"
 	"github.com/goike/goike/esp"
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/control"
@@ -98,6 +97,7 @@ type Steward struct {
 	links    []*link // in the order of the configuration
 	lastLink uint64
 	schedule schedule[*link]
+	partings schedule[*phase1]
 	byName   map[string]*link
 	policies map[string]trapped
 	sas      map[uint64]*phase1
@@ -119,33 +119,6 @@ type Steward struct {
 type trapped struct {
 	link  *link
 	child string
-}
-
-// phase1 is an IKE SA that the steward knows: one that it began, or an
-// established one.
-type phase1 struct {
-	id          uint64
-	link        *link
-	up          bool
-	initiator   bool
-	ending      bool // by our own command
-	spiI        uint64
-	begun       ike.Instant
-	established ike.Instant
-	key         identities
-	children    []phase2
-}
-
-type phase2 struct {
-	id     uint64
-	name   string
-	ending bool // by our own command
-}
-
-// identities is what is unique when unique_ids says so.
-type identities struct {
-	conn          string
-	local, remote id.ID
 }
 
 // NewSteward returns a steward without connections.
@@ -183,15 +156,16 @@ func (s *Steward) Handle(now ike.Instant, in StewardInput) {
 	}
 }
 
-// Expire begins the attempts whose time has come.
+// Expire begins the attempts whose time has come, and ends what has been replaced.
 func (s *Steward) Expire(now ike.Instant) {
+	s.part(now)
 	for s.schedule.next() <= now {
 		s.reconcile(now, s.schedule[0])
 	}
 }
 
 // Next is when Expire is wanted, or Never.
-func (s *Steward) Next() ike.Instant { return s.schedule.next() }
+func (s *Steward) Next() ike.Instant { return min(s.schedule.next(), s.partings.next()) }
 
 // Config is the configuration in force.
 func (s *Steward) Config() *conf.Config { return s.conf }
@@ -219,24 +193,13 @@ func (s *Steward) newTicket() uint64 {
 
 // upTo is a random duration below d.
 func (s *Steward) upTo(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
 	return time.Duration(s.jitter.Int64N(int64(d)))
 }
 
 // say reports a line about a connection.
 func (s *Steward) say(kind ike.ReportKind, l *link, child, text string) {
 	s.out.Report(ike.Report{Kind: kind, Conn: l.conn.Name, Child: child, Text: text})
-}
-
-// singleAddress is the peer's address when the connection names exactly one.
-func singleAddress(g conf.Gateway) (netip.Addr, bool) {
-	if g.Prefix.IsValid() && g.Prefix.IsSingleIP() {
-		return g.Prefix.Addr(), true
-	}
-	return netip.Addr{}, false
-}
-
-// dialable tells whether a connection's peer can be looked for.
-func dialable(g conf.Gateway) bool {
-	_, single := singleAddress(g)
-	return single || g.Host != ""
 }

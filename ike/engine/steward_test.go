@@ -259,24 +259,6 @@ func TestLeave(t *testing.T) {
 	}
 }
 
-// What dpd_action says about a peer that does not answer any more.
-func TestDeadPeer(t *testing.T) {
-	for action, again := range map[conf.DPDAction]bool{conf.DPDRestart: true, conf.DPDClear: false, conf.DPDHold: false} {
-		c := siteConfig(conf.Start)
-		c.Connections[0].DPDAction = action
-		o := newOffice(t, c)
-		sa := o.locate(nil).ID
-		o.up(sa, true, "lan")
-		o.tickets = nil
-		o.wait(time.Hour)
-		o.down(sa, &ike.Refusal{Cause: ike.NoAnswer})
-		o.wait(time.Minute)
-		if got := len(o.tickets) > 0; got != again {
-			t.Errorf("dpd_action %d: tried again: %v", action, got)
-		}
-	}
-}
-
 // An IKE SA that does not last is set up again later and later.
 func TestFlaps(t *testing.T) {
 	o := newOffice(t, siteConfig(conf.Start))

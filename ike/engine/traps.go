@@ -3,6 +3,8 @@ package engine
 import (
 	"net/netip"
 	"reflect"
+	"slices"
+	"time"
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/esp"
@@ -83,6 +85,7 @@ func (s *Steward) discard(l *link) {
 
 // begin does what a connection wants when it is loaded.
 func (s *Steward) begin(now ike.Instant, l *link) {
+	s.shunt(l)
 	s.trap(l)
 	if l.persistent() {
 		l.wantAll()
@@ -92,12 +95,12 @@ func (s *Steward) begin(now ike.Instant, l *link) {
 
 // protects tells whether a connection has policies while it is down: so that
 // nothing leaves in the clear, and so that traffic can bring it up.
-func protects(c *conf.Connection) bool {
-	if c.Behavior == conf.ResponderOnly {
-		_, single := singleAddress(c.Gateway)
+func (l *link) protects() bool {
+	if l.conn.Behavior == conf.ResponderOnly && !l.trapped {
+		_, single := l.conn.Gateway.Single()
 		return single
 	}
-	return dialable(c.Gateway)
+	return l.conn.Gateway.Dialable()
 }
 
 // dynamic tells whether a child's networks depend on the addresses in use.
@@ -106,29 +109,33 @@ func dynamic(c *conf.Child) bool { return len(c.Local) == 0 || len(c.Remote) == 
 // trap installs the policies of a link as far as its addresses are known, and asks
 // for them otherwise.
 func (s *Steward) trap(l *link) {
-	s.shunt(l)
-	if !protects(l.conn) {
+	if !l.protects() {
 		return
 	}
-	remote, _ := singleAddress(l.conn.Gateway)
-	locate := false
+	remote, _ := l.conn.Gateway.Single()
 	for _, c := range l.children() {
-		if dynamic(c) {
-			locate = true
-			continue
+		if !dynamic(c) && l.reqIDs[c.Name] == 0 {
+			s.trapChild(l, c, l.conn.LocalAddr, remote)
 		}
-		s.trapChild(l, c, l.conn.LocalAddr, remote)
 	}
-	if locate {
-		l.ticket = s.newTicket()
-		s.tickets[l.ticket] = l
-		s.out.Locate(l.ticket, l.conn)
+	if l.openToClear() && l.stage != locating {
+		s.locate(l)
 	}
 }
 
-// trapAt installs the policies that depend on the addresses in use.
-func (s *Steward) trapAt(l *link, paths []ike.Path) {
-	if len(paths) == 0 || !protects(l.conn) {
+// openToClear tells whether policies are missing that depend on the addresses in use.
+func (l *link) openToClear() bool {
+	return l.protects() && slices.ContainsFunc(l.children(), func(c *conf.Child) bool { return dynamic(c) && l.reqIDs[c.Name] == 0 })
+}
+
+// trapAt installs the policies that depend on the addresses in use; without any they
+// are looked for again later.
+func (s *Steward) trapAt(now ike.Instant, l *link, paths []ike.Path) {
+	if !l.openToClear() {
+		return
+	}
+	if len(paths) == 0 {
+		l.nextTrap = now.Add(trapRetry)
 		return
 	}
 	for _, c := range l.children() {
@@ -137,6 +144,17 @@ func (s *Steward) trapAt(l *link, paths []ike.Path) {
 		}
 	}
 	s.exclude()
+}
+
+// trapRetry is how soon the addresses for policies are looked for again.
+const trapRetry = 30 * time.Second
+
+// seek looks again for the addresses that policies depend on.
+func (s *Steward) seek(l *link) {
+	l.nextTrap = ike.Never
+	if l.openToClear() && l.stage != locating && !l.gone && !s.stopping {
+		s.locate(l)
+	}
 }
 
 // shunt installs the policies of children that make no SAs.
@@ -204,16 +222,11 @@ func (s *Steward) acquired(now ike.Instant, a esp.Acquire) {
 		return
 	}
 	l := t.link
-	if l.held || l.conn.Behavior == conf.ResponderOnly || l.up[t.child] > 0 || l.want[t.child] {
+	waits := l.conn.Behavior == conf.ResponderOnly && !l.trapped
+	if l.held || waits || l.up[t.child] > 0 || l.want[t.child] {
 		return
 	}
-	if l.try > 0 && now < l.notBefore {
-		return
-	}
-	if l.conn.KeyingTries > 0 && l.try >= l.conn.KeyingTries {
-		l.try = 0
-	}
-	l.want[t.child] = true
+	l.demand(t.child)
 	if a.Packet.Src.IsValid() {
 		l.packets[t.child] = a.Packet
 	}

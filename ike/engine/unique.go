@@ -16,24 +16,27 @@ import (
 const crossing = 5 * time.Second
 
 // keepUnique applies unique_ids to an IKE SA that has come up.
-func (s *Steward) keepUnique(sa *phase1, contact bool) {
+func (s *Steward) keepUnique(now ike.Instant, sa *phase1, contact bool) {
 	others := slices.Clone(s.unique[sa.key])
 	s.unique[sa.key] = append(s.unique[sa.key], sa)
 	policy := s.conf.UniqueIDs
-	if policy == conf.UniqueNever || (policy == conf.UniqueNo && !contact) {
+	if policy == conf.UniqueNever {
 		return
 	}
 	for _, other := range others {
 		switch {
-		case other.ending:
-		case crossed(sa, other):
+		case sa.ending || other.ending || other.leaving && !contact:
+		case crossed(sa, other) && s.alone(sa, other):
 			s.settleCrossing(sa, other)
-		case policy == conf.UniqueKeep && !contact:
+		case policy == conf.UniqueNo && !contact:
+		case policy == conf.UniqueKeep && !contact && (sa.peer != other.peer || !sa.peer.IsValid()):
 			s.end(sa, ike.Terminate{Why: "an IKE SA of the same identities is there (unique_ids = \"keep\")"})
 			return
+		case !contact && sa.peer.IsValid() && sa.peer.Addr() == other.peer.Addr():
+			s.partings.set(other, now.Add(overlap)) // it seems to authenticate again
 		default:
 			silent := contact && (other.initiator == sa.initiator || sa.established.Sub(other.established) > crossing)
-			s.end(other, ike.Terminate{Silent: silent, Force: contact && !silent, Why: "replaced by a new IKE SA of the same identities"})
+			s.end(other, ike.Terminate{Silent: silent, Force: contact && !silent, Why: whyReplaced})
 		}
 	}
 }
@@ -44,15 +47,28 @@ func crossed(later, other *phase1) bool {
 	return later.initiator != other.initiator && later.begun < other.established
 }
 
+// alone tells whether only one of two IKE SAs that have crossed may stay: both sides
+// know what each of them has said of INITIAL_CONTACT in its request.
+func (s *Steward) alone(a, b *phase1) bool {
+	switch s.conf.UniqueIDs {
+	case conf.UniqueNever:
+		return false
+	case conf.UniqueNo:
+		return a.contact || b.contact
+	}
+	return true
+}
+
 const whyCrossed = "both sides began at the same time, the other IKE SA is kept"
 
 // settleCrossing keeps one of two IKE SAs that both sides began at the same time. The
 // peer does the same, and may have done it already: its answer is not waited for.
 func (s *Steward) settleCrossing(a, b *phase1) {
-	loser := a
+	loser, winner := a, b
 	if a.prevails(b) {
-		loser = b
+		loser, winner = b, a
 	}
+	winner.stay()
 	s.end(loser, ike.Terminate{Force: true, Why: whyCrossed})
 }
 
@@ -71,21 +87,12 @@ func compareIDs(a, b id.ID) int {
 }
 
 // yield ends our own attempt when the IKE SA that the peer began is up, and would
-// prevail over it.
+// prevail over it: the peer does the same when it sees the attempt come up, unless
+// unique_ids lets both be. The attempt has no keys yet to tell the peer of its end.
 func (s *Steward) yield(sa *phase1) {
 	own := s.sas[sa.link.attempt]
-	if own == nil || own.up || sa.initiator || sa.ending || compareIDs(sa.key.local, sa.key.remote) <= 0 {
+	if own == nil || !s.alone(own, sa) || own.up || sa.initiator || sa.ending || compareIDs(sa.key.local, sa.key.remote) <= 0 {
 		return
 	}
 	s.end(own, ike.Terminate{Force: true, Why: whyCrossed})
-}
-
-// release forgets the identities of an IKE SA.
-func (s *Steward) release(sa *phase1) {
-	rest := slices.DeleteFunc(s.unique[sa.key], func(x *phase1) bool { return x == sa })
-	if len(rest) == 0 {
-		delete(s.unique, sa.key)
-		return
-	}
-	s.unique[sa.key] = rest
 }

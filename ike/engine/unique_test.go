@@ -96,3 +96,61 @@ func TestRestartIsNoCrossing(t *testing.T) {
 		}
 	}
 }
+
+// crossing brings up two IKE SAs that both sides of a connection began at the same
+// time, on one of the sides, and tells which of them it ends: that of its own, or that
+// of the peer.
+func crossingAt(t *testing.T, policy conf.UniqueIDs, contact bool, own, peer id.ID, oursFirst bool) (ours, theirs bool) {
+	cfg := siteConfig(conf.Start)
+	cfg.UniqueIDs = policy
+	o := newOffice(t, cfg)
+	mine := o.locate(nil).ID
+	const other = 20
+	up := func(ikeID uint64, initiator bool) {
+		spi := uint64(1) // of the side with the lower identity
+		if initiator != (compareIDs(own, peer) < 0) {
+			spi = 2
+		}
+		st := &ike.Status{ID: ikeID, Conn: "site", Initiator: initiator, SPIi: spi, LocalID: own, RemoteID: peer, Path: testPath}
+		o.handle(Heard{ike.Report{Kind: ike.IKEUp, Conn: "site", IKE: ikeID, SA: st, InitialContact: contact}})
+	}
+	o.wait(time.Second)
+	if oursFirst {
+		up(mine, true)
+		o.wait(time.Second)
+		up(other, false)
+	} else {
+		up(other, false)
+		if o.wait(time.Second); !o.terminated(mine) {
+			up(mine, true)
+		}
+	}
+	o.wait(time.Minute)
+	return o.terminated(mine), o.terminated(other)
+}
+
+// Whatever unique_ids says, in whatever order the two sides see two IKE SAs come up
+// that have crossed, and whether the answers say INITIAL_CONTACT or not: both sides keep
+// the same one, or, where they may, both.
+func TestCrossingMatrix(t *testing.T) {
+	for _, policy := range []conf.UniqueIDs{conf.UniqueReplace, conf.UniqueNo, conf.UniqueNever, conf.UniqueKeep} {
+		for _, contact := range []bool{true, false} {
+			one := policy != conf.UniqueNever // each side has begun without knowing of the other, and says so
+			for order := range 4 {
+				name := fmt.Sprint(policy, " contact ", contact, " order ", order)
+				lowOwn, lowPeer := crossingAt(t, policy, contact, lowID, highID, order&1 == 0)
+				highOwn, highPeer := crossingAt(t, policy, contact, highID, lowID, order&2 == 0)
+				ofLow, ofHigh := lowOwn || highPeer, lowPeer || highOwn
+				if ofLow {
+					t.Errorf("%s: the IKE SA of the lower identity is ended", name)
+				}
+				if one && (!lowPeer || !highOwn) {
+					t.Errorf("%s: the other one is ended by the lower: %v, by the higher: %v", name, lowPeer, highOwn)
+				}
+				if !one && ofHigh {
+					t.Errorf("%s: ended though both may stay", name)
+				}
+			}
+		}
+	}
+}

@@ -85,6 +85,7 @@ func TestPeerRekeysAH(t *testing.T) {
 	if d, _ := wire.Find[*wire.Delete](ps); d == nil || d.Protocol != wire.ProtocolAH || binary.BigEndian.Uint32(d.SPIs[0]) != old.SPIIn {
 		t.Errorf("answer %+v", ps)
 	}
+	n.b.settle(b)
 	if len(b.children) != 1 || len(n.b.plane.sas) != 2 || n.b.plane.sas[b.children[0].OutboundID()].ID.Proto != esp.ProtoAH {
 		t.Error(n.b.plane.log)
 	}

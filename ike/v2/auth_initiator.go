@@ -206,10 +206,7 @@ func wireID(i id.ID, responder bool) *wire.ID {
 // establish marks the IKE SA as up.
 func (sa *SA) establish(now ike.Instant, fx *ike.Effects) {
 	sa.state, sa.established = ike.Up, now
-	sa.expireAt = ike.Never
-	if sa.conn.Lifetime != conf.Forever {
-		sa.expireAt = now.Add(sa.conn.Lifetime)
-	}
+	sa.setLifetime(now)
 	sa.lastError = nil
 	sa.reportUp(fx, sa.boot.contact)
 }

@@ -7,39 +7,62 @@ import (
 	"github.com/goike/goike/crypto"
 	"github.com/goike/goike/esp"
 	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/child"
 	"github.com/goike/goike/ike/wire"
 )
 
 // childRounds bounds how often a CREATE_CHILD_SA is begun anew for another group.
 const childRounds = 3
 
-// childExchange sets up a child SA by CREATE_CHILD_SA (RFC 7296, 1.3.1). While it
-// waits for the first exchanges of the IKE SA it stands for a child that is wanted.
+// busyTries bounds how often a child is asked for again of a peer that is busy.
+const busyTries = 5
+
+// childExchange sets up a child SA by CREATE_CHILD_SA (RFC 7296, 1.3.1), or replaces
+// one (1.3.3). While it waits for the first exchanges of the IKE SA it stands for a
+// child that is wanted.
 type childExchange struct {
 	gather
 	childName string
 	packet    *esp.Selector // that asked for it, nil: none
+	notBefore ike.Instant
+	tries     int       // that met a peer that was busy
+	old       *child.SA // that it replaces, nil: none
+	proposals []crypto.Proposal
 	child     *proposal
 	group     uint16 // of its own key exchange, 0: none
 	rounds    int
+	sent      bool
 	answer    *installation // the peer's, once it is there
 	nr        []byte
+	waits     bool     // the new child is there; what the peer does about the old one is not over
+	rival     *rival   // the peer's replacement of the old one, nil: none
+	gone      []uint32 // what the peer has deleted that we did not know
+	doomed    string   // why the new child is to go at once, empty: it is not
 }
 
-func (x *childExchange) name() string { return "CREATE_CHILD_SA" }
+func (x *childExchange) name() string {
+	if x.old != nil {
+		return "CHILD_REKEY"
+	}
+	return "CREATE_CHILD_SA"
+}
 
-func (x *childExchange) start(sa *SA, _ ike.Instant, fx *ike.Effects) {
+func (x *childExchange) start(sa *SA, now ike.Instant, fx *ike.Effects) {
+	if x.old != nil {
+		x.startRekey(sa, now, fx)
+		return
+	}
 	if sa.hasChild(x.childName) {
 		sa.end()
 		return
 	}
 	c, why := sa.childNamed(x.childName)
 	if why != nil {
-		x.lose(sa, why, fx)
+		x.lose(sa, now, why, fx)
 		return
 	}
-	x.child = newProposal(sa, c, x.packet)
-	x.group = firstGroup(c.Proposals)
+	x.child, x.proposals = newProposal(sa, c, x.packet), c.Proposals
+	x.group = firstGroup(x.proposals)
 	sa.say(fx, ike.Step, "asking for %s%s", c.Name, withKey(x.group))
 	x.compute(sa, x, offerJob{group: x.group}, fx)
 	x.ask(sa, x, x.child.reserve(sa, 0), fx)
@@ -76,11 +99,14 @@ func (x *childExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effe
 	}
 	switch {
 	case x.answer == nil && x.err != nil:
-		x.lose(sa, &ike.Refusal{Cause: ike.Internal, Err: x.err.Error()}, fx)
+		x.lose(sa, now, &ike.Refusal{Cause: ike.Internal, Err: x.err.Error()}, fx)
+	case x.answer == nil && x.old != nil && (sa.indexOf(x.old) < 0 || x.old.State != ike.ChildRekeying):
+		x.child.release(sa, fx) // the peer was faster
+		sa.end()
 	case x.answer == nil:
 		x.send(sa, now, fx)
 	case x.err != nil:
-		x.answer.fail(sa, &ike.Refusal{Cause: ike.BadMessage, Err: x.err.Error()}, fx)
+		x.answer.fail(sa, now, &ike.Refusal{Cause: ike.BadMessage, Err: x.err.Error()}, fx)
 	default:
 		x.answer.install(sa, now, x.dh, x.nonce, x.nr, fx)
 		clear(x.dh)
@@ -90,8 +116,13 @@ func (x *childExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effe
 // send sends the request.
 func (x *childExchange) send(sa *SA, now ike.Instant, fx *ike.Effects) {
 	x.sayUncompressed(sa, x.child.conf, fx)
-	offer := x.child.payloads(x.child.conf.Proposals)
-	ps := append([]wire.Payload{offer[0], &wire.Nonce{Data: x.nonce}}, keOf(x.group, x.pub)...)
+	x.sent = true
+	offer := x.child.payloads(x.proposals)
+	var ps []wire.Payload
+	if x.old != nil {
+		ps = append(ps, &wire.Notify{Kind: wire.NotifyRekeySA, Protocol: wire.Protocol(x.old.Suite.Proto), SPI: spi32(x.old.SPIIn)})
+	}
+	ps = append(append(ps, offer[0], &wire.Nonce{Data: x.nonce}), keOf(x.group, x.pub)...)
 	sa.request(now, wire.CreateChildSA, fx, append(ps, offer[1:]...)...)
 }
 
@@ -108,14 +139,21 @@ func (x *childExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effec
 	if n := wire.FindNotify(m.payloads, wire.NotifyInvalidKEPayload); n != nil && x.otherGroup(sa, n, fx) {
 		return
 	}
-	x.answer = &installation{proposal: x.child}
-	if why := x.answer.check(sa, m, x.child.conf.Proposals); why != nil {
-		x.answer.fail(sa, why, fx)
+	if n := errorNotify(m.payloads); n != nil && x.old != nil {
+		x.denied(sa, now, n, fx)
+		return
+	} else if n != nil && n.Kind == wire.NotifyTemporaryFailure && x.tries < busyTries {
+		x.later(sa, now, n, fx)
+		return
+	}
+	x.answer = &installation{proposal: x.child, by: x}
+	if why := x.answer.check(sa, m, x.proposals); why != nil {
+		x.answer.fail(sa, now, why, fx)
 		return
 	}
 	nonce, _ := wire.Find[*wire.Nonce](m.payloads)
 	if nonce == nil {
-		x.answer.fail(sa, &ike.Refusal{Cause: ike.BadMessage, Err: "the peer's answer lacks a nonce"}, fx)
+		x.answer.fail(sa, now, &ike.Refusal{Cause: ike.BadMessage, Err: "the peer's answer lacks a nonce"}, fx)
 		return
 	}
 	x.nr = append([]byte(nil), nonce.Data...)
@@ -125,10 +163,21 @@ func (x *childExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effec
 	}
 	kep, _ := wire.Find[*wire.KE](m.payloads)
 	if kep == nil || kep.Method != x.answer.suite.KE.ID || kep.Method != x.group {
-		x.answer.fail(sa, &ike.Refusal{Cause: ike.BadMessage, Err: "the peer's key exchange is not the one that it chose"}, fx)
+		x.answer.fail(sa, now, &ike.Refusal{Cause: ike.BadMessage, Err: "the peer's key exchange is not the one that it chose"}, fx)
 		return
 	}
 	x.compute(sa, x, agreeJob{x.offer, append([]byte(nil), kep.Data...)}, fx)
+}
+
+// later tries again when the peer, which is busy replacing the IKE SA, may be done
+// (RFC 7296, 2.25).
+func (x *childExchange) later(sa *SA, now ike.Instant, n *wire.Notify, fx *ike.Effects) {
+	x.child.release(sa, fx)
+	sa.end()
+	again := &childExchange{childName: x.childName, packet: x.packet, tries: x.tries + 1}
+	again.notBefore = sa.retryAt(now, ike.Never, nil)
+	sa.postpone(now, again.notBefore, x.childName, "not set up yet", refusedByPeer(n, "", 2), fx)
+	sa.push(again)
 }
 
 // otherGroup begins anew with the group that the peer asks for (RFC 7296, 1.3),
@@ -136,7 +185,7 @@ func (x *childExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effec
 func (x *childExchange) otherGroup(sa *SA, n *wire.Notify, fx *ike.Effects) bool {
 	group, ok := wantedGroup(n)
 	x.rounds++
-	if !ok || group == x.group || x.rounds > childRounds || !offersGroup(x.child.conf.Proposals, group) {
+	if !ok || group == x.group || x.rounds > childRounds || !offersGroup(x.proposals, group) {
 		return false
 	}
 	sa.say(fx, ike.Step, "peer wants key exchange %s instead of %s", groupName(group), groupName(x.group))
@@ -146,11 +195,15 @@ func (x *childExchange) otherGroup(sa *SA, n *wire.Notify, fx *ike.Effects) bool
 }
 
 // lose ends the exchange before the peer has said anything about the child.
-func (x *childExchange) lose(sa *SA, why *ike.Refusal, fx *ike.Effects) {
+func (x *childExchange) lose(sa *SA, now ike.Instant, why *ike.Refusal, fx *ike.Effects) {
 	if x.child != nil {
 		x.child.release(sa, fx)
 	}
 	sa.end()
+	if x.old != nil {
+		x.again(sa, now, why, fx)
+		return
+	}
 	sa.failed(fx, x.childName, why)
 }
 
@@ -162,7 +215,7 @@ func (x *childExchange) fail(sa *SA, _ ike.Instant, why *ike.Refusal, fx *ike.Ef
 	if x.child != nil {
 		x.child.release(sa, fx)
 	}
-	if sa.established != ike.Never {
+	if sa.established != ike.Never && x.old == nil {
 		// Otherwise the IKE SA itself has failed, which says it all.
 		sa.failed(fx, x.childName, why)
 	}
@@ -171,7 +224,7 @@ func (x *childExchange) fail(sa *SA, _ ike.Instant, why *ike.Refusal, fx *ike.Ef
 // hasChild tells whether a child of that name is installed, or being installed.
 func (sa *SA) hasChild(name string) bool {
 	for _, c := range sa.children {
-		if c.Name == name && (c.State == ike.ChildInstalled || c.State == ike.ChildCreated) {
+		if c.Name == name && (c.State == ike.ChildInstalled || c.State == ike.ChildCreated || c.State == ike.ChildRekeying) {
 			return true
 		}
 	}

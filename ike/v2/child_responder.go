@@ -64,10 +64,13 @@ func (sa *SA) serveCreate(now ike.Instant, m *message, fx *ike.Effects) {
 func (t *childTask) replaces(sa *SA, now ike.Instant, n *wire.Notify, fx *ike.Effects) bool {
 	t.old = sa.childBySPI(n.Protocol, n.SPI)
 	switch {
+	case t.old == nil && sa.expectsChild():
+		sa.deny(now, wire.NotifyTemporaryFailure, nil, fx)
+		return false
 	case t.old == nil:
 		sa.answer(now, fx, &wire.Notify{Protocol: n.Protocol, SPI: n.SPI, Kind: wire.NotifyChildSANotFound})
 		return false
-	case t.old.State != ike.ChildInstalled || sa.retiring(t.old):
+	case t.old.State != ike.ChildInstalled && t.old.State != ike.ChildRekeying || sa.retiring(t.old):
 		sa.deny(now, wire.NotifyTemporaryFailure, nil, fx)
 		return false
 	}
@@ -202,20 +205,24 @@ func (t *childTask) installed(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 	t.announce(sa, now, fx)
 }
 
-// announce reports the child, and retires the one that it replaces.
+// announce reports the child, and retires the one that it replaces. While we replace
+// the same one it is not said which of the two stays.
 func (t *childTask) announce(sa *SA, now ike.Instant, fx *ike.Effects) {
-	if t.child.Replaces == 0 {
-		sa.reportChild(fx, ike.ChildUp, t.child, upText(t.child))
-		return
+	x := sa.rivalOf(t)
+	if x != nil {
+		x.rival = &rival{nonces{t.ni, t.nonce}, t.child}
 	}
-	if sa.indexOf(t.old) < 0 {
+	t.child.Quiet = true
+	switch {
+	case t.old == nil:
+	case sa.indexOf(t.old) < 0:
 		fx.Do(ike.Install{Ops: t.child.SwitchOver()})
-		sa.reportChild(fx, ike.ChildUp, t.child, upText(t.child))
+	case x != nil:
+		outlived(t.old, now)
+		t.child.Outlived = true // until it is known which one stays
 		return
 	}
-	t.old.State = ike.ChildRekeyedState
-	t.old.ExpireAt = min(t.old.ExpireAt, now.Add(replacedTime))
-	sa.reportRekeyed(fx, t.old, t.child)
+	sa.succeed(now, t.old, t.child, fx)
 }
 
 // finish sends the answer. That to IKE_AUTH establishes the IKE SA.

@@ -1,6 +1,7 @@
 package v2
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/goike/goike/esp"
@@ -43,7 +44,7 @@ func (sa *SA) settingUp(name string) bool { return isFor(sa.active, name) }
 func isFor(x exchange, child string) bool {
 	switch x := x.(type) {
 	case *childExchange:
-		return x.childName == child
+		return x.childName == child && x.old == nil
 	case *authExchange:
 		return x.childName == child
 	}
@@ -54,7 +55,7 @@ func isFor(x exchange, child string) bool {
 func (sa *SA) terminate(now ike.Instant, ev ike.Terminate, fx *ike.Effects) {
 	switch {
 	case ev.ChildID != 0 || ev.Child != "":
-		sa.terminateChildren(ev, fx)
+		sa.terminateChildren(now, ev, fx)
 	case sa.established == ike.Never:
 		sa.close(now, "", &ike.Refusal{Cause: ike.Terminated, Err: ev.Why}, fx)
 	case ev.Silent:
@@ -68,17 +69,18 @@ func (sa *SA) terminate(now ike.Instant, ev ike.Terminate, fx *ike.Effects) {
 
 // terminateChildren deletes the children that an event names, and gives up those
 // that wait to be set up.
-func (sa *SA) terminateChildren(ev ike.Terminate, fx *ike.Effects) {
+func (sa *SA) terminateChildren(now ike.Instant, ev ike.Terminate, fx *ike.Effects) {
 	for _, c := range slices.Clone(sa.children) {
 		if c.ID != ev.ChildID && (ev.ChildID != 0 || c.Name != ev.Child) {
 			continue
 		}
+		sa.keep(c, ev.Why)
 		switch {
 		case ev.Silent:
-			sa.dropChild(c, ev.Why, fx)
+			sa.dropChild(now, c, ev.Why, fx)
 		case ev.Force:
 			sa.push(&deleteExchange{proto: c.Suite.Proto, spi: c.SPIIn, why: ev.Why})
-			sa.dropChild(c, ev.Why, fx)
+			sa.dropChild(now, c, ev.Why, fx)
 		default:
 			sa.retire(c, ev.Why)
 		}
@@ -100,13 +102,29 @@ func (sa *SA) terminateChildren(ev ike.Terminate, fx *ike.Effects) {
 	sa.queue = kept
 }
 
-// notice takes news of the data plane. A soft limit asks for a replacement, which
-// this side does not begin yet: the peer may.
+// keep keeps a child from being replaced by us; what is about to replace it goes, too.
+func (sa *SA) keep(c *child.SA, why string) {
+	c.RekeyAt = ike.Never
+	sa.queue = slices.DeleteFunc(sa.queue, func(x exchange) bool {
+		r, ok := x.(*childExchange)
+		return ok && r.old == c
+	})
+	if x := sa.replacing(c); x != nil {
+		x.doomed = cmp.Or(why, "terminated")
+	}
+}
+
+// notice takes news of the data plane. A soft limit asks for a replacement.
 func (sa *SA) notice(now ike.Instant, ev ike.Notice, fx *ike.Effects) {
 	switch n := ev.Notice.(type) {
 	case esp.Expire:
-		if c := sa.childByID(n.ID); c != nil && n.Hard {
+		c := sa.childByID(n.ID)
+		switch {
+		case c == nil:
+		case n.Hard:
 			sa.retire(c, "it has reached its limit")
+		case sa.conn.Rekey:
+			sa.replace(c)
 		}
 	case esp.Mapping:
 		if c := sa.childByID(n.ID); c != nil && c.Encap {

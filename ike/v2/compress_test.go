@@ -252,6 +252,7 @@ func TestPeerRekeysCompressed(t *testing.T) {
 		t.Error("the new child sends already", n.b.plane.log)
 	}
 	n.exchange(a, b, wire.Informational, deleteOf(crypto.ESP, old.SPIOut))
+	n.b.settle(b)
 	if _, ok := n.b.plane.sas[out]; !ok || len(n.b.plane.sas) != 4 || len(n.b.plane.policies) != 3 {
 		t.Error(n.b.plane.log)
 	}

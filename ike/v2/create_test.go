@@ -79,13 +79,13 @@ func TestCrossingCreateChild(t *testing.T) {
 	n.b.step(b, ike.Initiate{Child: "third"})
 	n.run()
 	n.established(3)
-	// The same one: two child SAs, which both sides know.
+	// The same one: one of the two stays.
 	n.a.step(a, ike.Terminate{Child: "third"})
 	n.run()
 	n.a.step(a, ike.Initiate{Child: "third"})
 	n.b.step(b, ike.Initiate{Child: "third"})
 	n.run()
-	n.established(4)
+	n.established(3)
 	// What is there, or under way, is not asked for again.
 	before := len(n.sent)
 	n.a.step(a, ike.Initiate{Child: "third"})
@@ -117,7 +117,7 @@ func createAnswers(t *testing.T, espA string, answer func(request []wire.Payload
 func TestCreateRefused(t *testing.T) {
 	for kind, cause := range map[wire.NotifyType]ike.Cause{
 		wire.NotifyNoProposalChosen: ike.NoProposal, wire.NotifyTSUnacceptable: ike.NoSelectors,
-		wire.NotifyNoAdditionalSAs: ike.PeerRefused, wire.NotifyTemporaryFailure: ike.PeerRefused,
+		wire.NotifyNoAdditionalSAs:  ike.PeerRefused,
 		wire.NotifyInvalidKEPayload: ike.PeerRefused, wire.NotifySinglePairRequired: ike.PeerRefused,
 		wire.NotifyInternalAddressFailure: ike.PeerRefused, wire.NotifyFailedCPRequired: ike.PeerRefused,
 		wire.NotifyInvalidSyntax: ike.PeerRefused, 16000: ike.PeerRefused,
@@ -135,6 +135,27 @@ func TestCreateRefused(t *testing.T) {
 		if len(n.a.plane.reserved) != 1 {
 			t.Errorf("%s: SPIs %v", kind, n.a.plane.reserved)
 		}
+	}
+}
+
+// A peer that is busy is asked again, some times.
+func TestCreateBusy(t *testing.T) {
+	n, a, _ := createAnswers(t, "aes256gcm16", func([]wire.Payload) []wire.Payload {
+		return []wire.Payload{&wire.Notify{Kind: wire.NotifyTemporaryFailure}}
+	})
+	if s := a.Status(); len(s.Queued) != 1 || a.Deadline() < n.now.Add(retryLeast) || len(n.a.plane.reserved) != 1 || len(n.a.of(ike.Failed)) != 0 {
+		t.Errorf("%+v, deadline in %v", s, a.Deadline().Sub(n.now))
+	}
+	// A command ends the wait.
+	n.a.step(a, ike.Terminate{Child: "second", Why: "test"})
+	if f := n.a.failure(); f.Child != "second" || f.Why.Cause != ike.Terminated || len(a.queue) != 0 {
+		t.Error(f.Text)
+	}
+	n.a.reports = nil
+	n.a.step(a, ike.Initiate{Child: "second"})
+	n.pass(busyTries * 2 * busyTime)
+	if f := n.a.failure(); f.Why.Notify != "TEMPORARY_FAILURE" || len(a.queue) != 0 || a.state != ike.Up {
+		t.Error(f.Text)
 	}
 }
 

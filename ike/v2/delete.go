@@ -60,9 +60,9 @@ func (x *deleteExchange) reply(sa *SA, now ike.Instant, _ *message, fx *ike.Effe
 	sa.end()
 	switch {
 	case x.child != nil:
-		sa.dropChild(x.child, x.why, fx)
+		sa.dropChild(now, x.child, x.why, fx)
 	case x.spi == 0:
-		sa.close(now, x.why, nil, fx)
+		sa.close(now, x.why, sa.leaving, fx)
 	}
 }
 
@@ -93,7 +93,7 @@ func expiryText(c *child.SA) string {
 }
 
 // dropChild takes a child down. What has waited for its end to send begins to.
-func (sa *SA) dropChild(c *child.SA, why string, fx *ike.Effects) {
+func (sa *SA) dropChild(now ike.Instant, c *child.SA, why string, fx *ike.Effects) {
 	if sa.indexOf(c) < 0 {
 		return
 	}
@@ -101,17 +101,30 @@ func (sa *SA) dropChild(c *child.SA, why string, fx *ike.Effects) {
 	for _, heir := range sa.children {
 		if heir.Replaces == c.ID {
 			fx.Do(ike.Install{Ops: heir.SwitchOver()})
+			if heir.Quiet {
+				heir.Quiet = false
+				sa.reportRekeyed(fx, c, heir)
+			}
 		}
 	}
-	fx.Do(ike.Install{Ops: c.Remove()})
-	if c.State != ike.ChildCreated {
+	if c.Replaces != 0 {
+		sa.revive(now, c.Replaces)
+	}
+	if c.Outlived {
+		ops, later := c.Replaced()
+		fx.Do(ike.Install{Ops: ops})
+		sa.leftovers = append(sa.leftovers, leftover{now.Add(lateTime), later})
+	} else {
+		fx.Do(ike.Install{Ops: c.Remove()})
+	}
+	if c.State != ike.ChildCreated && !c.Quiet {
 		sa.reportChild(fx, ike.ChildDown, c, "down: "+why)
 	}
 }
 
 func (sa *SA) childByName(name string) *child.SA {
 	for _, c := range sa.children {
-		if c.Name == name && c.State == ike.ChildInstalled {
+		if c.Name == name && (c.State == ike.ChildInstalled || c.State == ike.ChildRekeying) {
 			return c
 		}
 	}
@@ -129,16 +142,20 @@ func (sa *SA) forgetChild(c *child.SA) {
 // finish ends an established IKE SA, telling the peer and waiting for it for a
 // bounded time.
 func (sa *SA) finish(now ike.Instant, why string, fx *ike.Effects) {
-	if sa.state == ike.Deleting {
+	if sa.state == ike.Deleting || sa.doomed != nil {
 		return
 	}
-	sa.state = ike.Deleting
 	sa.expireAt = now.Add(closingTime)
 	waiting := sa.queue
 	sa.queue = nil
 	for _, x := range waiting {
 		x.fail(sa, now, &ike.Refusal{Cause: ike.Terminated, Err: why}, fx)
 	}
+	if sa.beingReplaced() {
+		sa.doomed = &deleteExchange{why: why}
+		return
+	}
+	sa.state = ike.Deleting
 	sa.push(&deleteExchange{why: why})
 }
 
@@ -148,5 +165,5 @@ func (sa *SA) abandon(now ike.Instant, why string, fx *ike.Effects) {
 	if packets, err := sa.protect(h, &wire.Delete{Protocol: wire.ProtocolIKE}); err == nil {
 		sa.send(packets, fx)
 	}
-	sa.close(now, why, nil, fx)
+	sa.close(now, why, sa.leaving, fx)
 }

@@ -30,6 +30,8 @@ type host struct {
 	jobErr  error    // what jobs fail with
 	nextID  uint64
 	last    *SA // spawned or made last
+	asked   []ike.Activity
+	idle    ike.Idle // the answer
 }
 
 // plane is a data plane that only takes notes.
@@ -44,11 +46,13 @@ type plane struct {
 	askErr   error
 	cpiErr   error // what a question for a CPI fails with
 	log      []string
+	order    []esp.SAID // outbound SAs as they were added
+	watch    func()     // called after operations
 }
 
 func newHost(t testing.TB, n *network, name string, addr netip.Addr, conns ...*conf.Connection) *host {
 	return &host{
-		t: t, name: name, net: n, addr: addr, sas: make(map[uint64]*SA),
+		t: t, name: name, net: n, addr: addr, idle: -1, sas: make(map[uint64]*SA),
 		conf: &conf.Config{Retransmit: testRetransmit, Connections: conns},
 		plane: plane{
 			sas: make(map[esp.SAID]esp.SA), policies: make(map[string]esp.Policy), reserved: make(map[uint32]bool), spi: 0x1000, reqID: 100,
@@ -137,6 +141,9 @@ func (h *host) do(sa *SA, a ike.Action) {
 func (h *host) later(sa *SA, ticket ike.Ticket, f func() (any, error)) {
 	answer := func() {
 		result, err := f()
+		if r, ok := result.(ike.Reserved); ok && sa.closed {
+			delete(h.plane.reserved, r.SPI) // as the engine does
+		}
 		h.step(sa, ike.Done{Ticket: ticket, Result: result, Err: err})
 	}
 	h.held = append(h.held, answer)
@@ -161,6 +168,9 @@ func (h *host) answer(q ike.Query) (any, error) {
 	case ike.NewIKESPI:
 		h.nextID++
 		return ike.NewSPI{SPI: h.random(), ID: h.nextID}, nil
+	case ike.Activity:
+		h.asked = append(h.asked, q)
+		return h.idle, nil
 	}
 	return nil, errors.New("unknown query")
 }
@@ -191,11 +201,17 @@ func (p *plane) reserve(r ike.Reserve) (any, error) {
 }
 
 func (p *plane) apply(ops []esp.Op) {
+	if p.watch != nil {
+		defer p.watch()
+	}
 	for _, op := range ops {
 		switch op := op.(type) {
 		case esp.AddSA:
 			p.sas[op.SA.ID] = op.SA
 			p.reserved[op.SA.ID.SPI] = false
+			if op.SA.Dir == esp.Out {
+				p.order = append(p.order, op.SA.ID)
+			}
 			p.note("add %s %08x", dirWord(op.SA.Dir), op.SA.ID.SPI)
 		case esp.DelSA:
 			delete(p.sas, op.ID)
@@ -213,6 +229,16 @@ func (p *plane) apply(ops []esp.Op) {
 			delete(p.policies, policyKey(op.Policy))
 		}
 	}
+}
+
+// sending is the outbound SA that serves a request ID: the one added last.
+func (p *plane) sending(reqID uint32) (sa esp.SA, ok bool) {
+	for _, id := range slices.Backward(p.order) {
+		if sa, ok = p.sas[id]; ok && sa.ReqID == reqID {
+			return sa, true
+		}
+	}
+	return sa, false
 }
 
 func dirWord(d esp.Direction) string {
@@ -264,6 +290,12 @@ func (h *host) receive(dg ike.Datagram) {
 	if sa := h.sas[spi]; sa != nil {
 		h.step(sa, dg)
 	}
+}
+
+// settle lets the time go by after which nothing is left of what was replaced.
+func (h *host) settle(sa *SA) {
+	h.net.now = h.net.now.Add(lateTime)
+	h.step(sa, ike.Timeout{})
 }
 
 // list returns the machines in the order of their IDs.

@@ -1,6 +1,8 @@
 package v2
 
 import (
+	"encoding/binary"
+
 	"github.com/goike/goike/crypto"
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/wire"
@@ -12,6 +14,13 @@ import (
 func (sa *SA) serveInformational(now ike.Instant, m *message, fx *ike.Effects) {
 	for _, p := range m.payloads {
 		if d, ok := p.(*wire.Delete); ok && d.Protocol == wire.ProtocolIKE {
+			if x, ok := sa.active.(*rekeyExchange); ok && x.rival != nil {
+				// The peer has not noticed our exchange: its own is the one that counts
+				// (RFC 7296, 2.8.2).
+				sa.end()
+				sa.forget(x)
+				x.yield(sa, now, fx)
+			}
 			how := "deleted by the peer"
 			if sa.state == ike.Rekeyed {
 				how = "replaced"
@@ -29,7 +38,7 @@ func (sa *SA) serveInformational(now ike.Instant, m *message, fx *ike.Effects) {
 	var gone []wire.Payload
 	for _, p := range m.payloads {
 		if d, ok := p.(*wire.Delete); ok {
-			if half := sa.deletedByPeer(d, fx); half != nil {
+			if half := sa.deletedByPeer(now, d, fx); half != nil {
 				gone = append(gone, half)
 			}
 		}
@@ -52,24 +61,43 @@ func fatalNotify(ps []wire.Payload) *wire.Notify {
 // deletedByPeer takes children down that the peer has deleted, and returns the
 // delete of our halves, nil for none. Those that we are deleting ourselves are not
 // named: the requests have crossed (RFC 7296, 1.4.1).
-func (sa *SA) deletedByPeer(d *wire.Delete, fx *ike.Effects) wire.Payload {
+func (sa *SA) deletedByPeer(now ike.Instant, d *wire.Delete, fx *ike.Effects) wire.Payload {
 	var spis []uint32
 	for _, spi := range d.SPIs {
 		c := sa.childBySPI(d.Protocol, spi)
 		if c == nil {
+			sa.noteGone(spi)
 			continue
 		}
 		if c.State != ike.ChildDeleting {
 			spis = append(spis, c.SPIIn)
 		}
 		why := "deleted by the peer"
-		if c.State == ike.ChildRekeyedState {
+		if c.Outlived {
 			why = "replaced"
 		}
-		sa.dropChild(c, why, fx)
+		sa.dropChild(now, c, why, fx)
 	}
 	if spis == nil {
 		return nil
 	}
 	return deleteOf(crypto.Proto(d.Protocol), spis...)
+}
+
+// expectsChild tells whether the peer may have a child that we do not know yet: its
+// answer to our request is on its way, or lost and to be repeated.
+func (sa *SA) expectsChild() bool {
+	x, ok := sa.active.(*childExchange)
+	return ok && x.sent && x.answer == nil
+}
+
+// maxGone bounds how many children are remembered that the peer has deleted before we
+// knew them.
+const maxGone = 16
+
+// noteGone remembers that the peer has deleted what may be the child that we expect.
+func (sa *SA) noteGone(spi []byte) {
+	if x, ok := sa.active.(*childExchange); ok && sa.expectsChild() && len(spi) == 4 && len(x.gone) < maxGone {
+		x.gone = append(x.gone, binary.BigEndian.Uint32(spi))
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/crypto"
@@ -20,6 +21,7 @@ type installation struct {
 	agreement
 	accepted bool // the peer believes that the child is there
 	child    *child.SA
+	by       *childExchange // nil: IKE_AUTH
 }
 
 // agreement is what two sides have agreed on for a child SA.
@@ -31,6 +33,8 @@ type agreement struct {
 	mode          conf.Mode
 	local, remote []wire.Selector
 }
+
+var deletedAtOnce = &ike.Refusal{Cause: ike.PeerRefused, ByPeer: true, Err: "the peer deleted the child SA at once"}
 
 var (
 	errSuiteNotOffered = errors.New("the peer chose a phase 2 proposal that was not offered")
@@ -44,7 +48,7 @@ var (
 // shared secret of its own key exchange, nil without perfect forward secrecy.
 func (i *installation) accept(sa *SA, now ike.Instant, m *message, proposals []crypto.Proposal, dh, ni, nr []byte, fx *ike.Effects) {
 	if why := i.check(sa, m, proposals); why != nil {
-		i.fail(sa, why, fx)
+		i.fail(sa, now, why, fx)
 		return
 	}
 	i.install(sa, now, dh, ni, nr, fx)
@@ -66,6 +70,10 @@ func (i *installation) check(sa *SA, m *message, proposals []crypto.Proposal) *i
 	}
 	if !usableSPI(spi) || sa.childBySPI(wire.Protocol(i.conf.Protocol), spi) != nil {
 		return &ike.Refusal{Cause: ike.BadMessage, Err: errBadSPI.Error()}
+	}
+	if i.by != nil && slices.Contains(i.by.gone, binary.BigEndian.Uint32(spi)) {
+		i.accepted = false
+		return deletedAtOnce
 	}
 	i.suite, i.spiOut = suite, binary.BigEndian.Uint32(spi)
 	i.noTFC = wire.FindNotify(m.payloads, wire.NotifyESPTFCPaddingNotSupported) != nil
@@ -140,12 +148,15 @@ func (i *installation) install(sa *SA, now ike.Instant, dh, ni, nr []byte, fx *i
 	c := sa.newChild(now, i.conf, i.spi, i.cpi, i.agreement)
 	out, in, err := child.DeriveKeys(sa.prf(), sa.keys.d, dh, ni, nr, i.suite)
 	if err != nil {
-		i.fail(sa, &ike.Refusal{Cause: ike.Internal, Err: err.Error()}, fx)
+		i.fail(sa, now, &ike.Refusal{Cause: ike.Internal, Err: err.Error()}, fx)
 		return
+	}
+	if i.by != nil && i.by.old != nil && i.by.outdone(sa) {
+		c.Replaces = i.by.old.ID // so that it does not send
 	}
 	ops, err := c.Install(in, out)
 	if err != nil {
-		i.fail(sa, &ike.Refusal{Cause: ike.Internal, Err: err.Error()}, fx)
+		i.fail(sa, now, &ike.Refusal{Cause: ike.Internal, Err: err.Error()}, fx)
 		return
 	}
 	i.child = c
@@ -159,11 +170,9 @@ func (sa *SA) newChild(now ike.Instant, c *conf.Child, own ike.Reserved, cpi uin
 		ID: own.ID, Conn: sa.conn.Name, Name: c.Name, Conf: c, ReqID: own.ReqID, State: ike.ChildCreated,
 		Mode: a.mode, Suite: a.suite, SPIIn: own.SPI, SPIOut: a.spiOut, Local: a.local, Remote: a.remote,
 		CPIIn: cpi, CPIOut: a.cpiOut, NoTFC: a.noTFC,
-		Path: sa.path, Encap: sa.nat.encap(), Keepalive: sa.nat.local, Installed: now, ExpireAt: ike.Never,
+		Path: sa.path, Encap: sa.nat.encap(), Keepalive: sa.nat.local, Installed: now,
 	}
-	if c.Lifetime != conf.Forever {
-		n.ExpireAt = now.Add(c.Lifetime)
-	}
+	n.ExpireAt, n.RekeyAt = sa.lifetime(now, c.Lifetime)
 	return n
 }
 
@@ -173,27 +182,35 @@ func (i *installation) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 		// The peer has deleted it in the meantime.
 		i.accepted = false
 		i.spi, i.cpi = ike.Reserved{}, 0
-		i.fail(sa, &ike.Refusal{Cause: ike.PeerRefused, ByPeer: true, Err: "the peer deleted the child SA at once"}, fx)
+		i.fail(sa, now, deletedAtOnce, fx)
 		return
 	}
 	if d.Err != nil {
 		sa.forgetChild(i.child)
 		fx.Do(ike.Install{Ops: i.child.Remove()})
-		i.fail(sa, &ike.Refusal{Cause: ike.Internal, Err: fmt.Sprintf("%v: %v", errDataplane, d.Err)}, fx)
+		i.fail(sa, now, &ike.Refusal{Cause: ike.Internal, Err: fmt.Sprintf("%v: %v", errDataplane, d.Err)}, fx)
 		return
 	}
 	i.child.State, i.child.Installed = ike.ChildInstalled, now
+	if i.by != nil {
+		i.by.waits, i.child.Quiet = true, true
+		return // it goes on in settle
+	}
 	sa.end()
 	sa.reportChild(fx, ike.ChildUp, i.child, upText(i.child))
 }
 
 // fail ends the exchange without a child; the peer is told when it has one.
-func (i *installation) fail(sa *SA, why *ike.Refusal, fx *ike.Effects) {
+func (i *installation) fail(sa *SA, now ike.Instant, why *ike.Refusal, fx *ike.Effects) {
 	if i.accepted {
 		sa.push(&deleteExchange{proto: i.conf.Protocol, spi: i.spi.SPI, why: "it cannot be used"})
 	}
 	i.release(sa, fx)
 	sa.end()
+	if i.by != nil && i.by.old != nil {
+		i.by.again(sa, now, why, fx)
+		return
+	}
 	sa.failed(fx, i.conf.Name, why)
 }
 

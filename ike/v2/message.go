@@ -76,7 +76,7 @@ func (sa *SA) receiveReply(now ike.Instant, h wire.Header, dg ike.Datagram, fx *
 	if got != whole {
 		return
 	}
-	sa.win.out = nil
+	sa.win.out, sa.heard = nil, now
 	if perr != nil {
 		sa.brokenReply(now, perr, fx)
 		return
@@ -111,6 +111,7 @@ func (sa *SA) receiveRequest(now ike.Instant, h wire.Header, dg ike.Datagram, fx
 	if got != whole {
 		return
 	}
+	sa.heard = now
 	if sa.state == ike.Connecting {
 		sa.path = dg.Path // the initiator may have gone over to the ports of NAT traversal
 	} else {

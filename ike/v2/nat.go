@@ -89,7 +89,7 @@ func (sa *SA) moved(_ ike.Instant, to ike.Path, fx *ike.Effects) {
 	}
 	old := sa.path
 	sa.path = to
-	if sa.state != ike.Up {
+	if sa.state != ike.Up && sa.state != ike.Rekeying {
 		return
 	}
 	sa.moveChildren(fx)

@@ -31,6 +31,8 @@ type network struct {
 	sent  []packet
 	// intercept may change, drop or multiply what is sent.
 	intercept func(p packet) []packet
+	late      []packet // that arrive behind the next one
+	last      []packet // that arrive when nothing else is on its way
 	// nat changes addresses on the way.
 	nat func(p *packet)
 }
@@ -79,6 +81,75 @@ func (n *network) deliver(p packet) {
 		n.nat(&p)
 	}
 	to.receive(ike.Datagram{Path: ike.Path{Local: p.dst, Remote: p.src}, Data: slices.Clone(p.data)})
+}
+
+// passHeld is pass with messages that come late, and hosts whose answers to themselves
+// come between messages.
+func (n *network) passHeld(d time.Duration) {
+	for end := n.now.Add(d); n.now < end; {
+		for n.turn() {
+		}
+		n.leap(end)
+	}
+}
+
+// turn does one thing that is to be done; it tells whether there was any.
+func (n *network) turn() bool {
+	for _, h := range []*host{n.a, n.b} {
+		if len(h.held) > 0 && len(n.queue)%2 == 0 {
+			f := h.held[0]
+			h.held = h.held[1:]
+			f()
+			return true
+		}
+	}
+	switch {
+	case len(n.queue) > 0:
+		p := n.queue[0]
+		n.queue = append(n.queue[1:], n.late...)
+		n.late = nil
+		n.deliver(p)
+	case len(n.a.held)+len(n.b.held) > 0:
+		return n.turnHeld()
+	case len(n.late) > 0:
+		n.queue, n.late = n.late, nil
+	case len(n.last) > 0:
+		n.queue, n.last = n.last, nil
+	default:
+		return false
+	}
+	return true
+}
+
+func (n *network) turnHeld() bool {
+	h := n.a
+	if len(h.held) == 0 {
+		h = n.b
+	}
+	f := h.held[0]
+	h.held = h.held[1:]
+	f()
+	return true
+}
+
+// leap goes on to the next deadline, or to the end.
+func (n *network) leap(end ike.Instant) {
+	at := end
+	for _, h := range []*host{n.a, n.b} {
+		for _, sa := range h.sas {
+			at = min(at, sa.Deadline())
+		}
+	}
+	if n.now = max(n.now, at); n.now >= end {
+		return
+	}
+	for _, h := range []*host{n.a, n.b} {
+		for _, sa := range h.list() {
+			if sa.Deadline() <= n.now {
+				h.step(sa, ike.Timeout{})
+			}
+		}
+	}
 }
 
 // pass lets time go by, deadline by deadline, with all that comes of it.
@@ -173,7 +244,7 @@ func (n *network) story() string {
 }
 
 func kindWord(k ike.ReportKind) string {
-	return []string{"Step", "Warning", "IKEUp", "IKEDown", "IKERekeyed", "ChildUp", "ChildDown", "ChildRekeyed", "Failed"}[k]
+	return []string{"Step", "Warning", "IKEUp", "IKEDown", "IKERekeyed", "ChildUp", "ChildDown", "ChildRekeyed", "Failed", "ReauthDue"}[k]
 }
 
 // header returns the header of a message.

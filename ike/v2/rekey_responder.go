@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/goike/goike/conf"
 	"github.com/goike/goike/crypto"
 	"github.com/goike/goike/crypto/ke"
 	"github.com/goike/goike/ike"
@@ -24,7 +23,7 @@ type rekeyRequest struct {
 
 // serveRekey agrees on the new IKE SA and gathers what it needs.
 func (sa *SA) serveRekey(now ike.Instant, m *message, offer *wire.SA, nonce *wire.Nonce, fx *ike.Effects) {
-	if sa.state != ike.Up || sa.busy() {
+	if sa.state != ike.Up && sa.state != ike.Rekeying || sa.doomed != nil || sa.busy() || sa.rivalled() {
 		sa.deny(now, wire.NotifyTemporaryFailure, nil, fx) // RFC 7296, 2.25.2
 		return
 	}
@@ -55,6 +54,12 @@ func (sa *SA) busy() bool {
 		return true
 	}
 	return false
+}
+
+// rivalled tells whether the peer has replaced the IKE SA already while we do the same.
+func (sa *SA) rivalled() bool {
+	x, ok := sa.active.(*rekeyExchange)
+	return ok && x.rival != nil
 }
 
 // choose takes a proposal with an SPI. The suite in use stays acceptable.
@@ -104,6 +109,24 @@ func (x *rekeyRequest) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 	}
 	heir := sa.heir(now, x.ike, x.suite, k, false)
 	heir.spiI, heir.spiR = x.spi, x.ike.SPI
+	x.handOver(sa, now, heir, fx)
+}
+
+// handOver lets the new IKE SA take over, unless we are making one, too: then it waits.
+func (x *rekeyRequest) handOver(sa *SA, now ike.Instant, heir *SA, fx *ike.Effects) {
+	own, ok := sa.active.(*rekeyExchange)
+	if ok && own.sent {
+		heir.pending, heir.redundant, heir.state = true, true, ike.Created
+		heir.expireAt = ike.Never // our exchange ends, and decides
+		own.rival = &rivalSA{nonces{x.ni, x.nonce}, heir}
+		fx.Do(ike.Spawn{SPI: heir.SPI, Machine: heir})
+		return
+	}
+	if ok {
+		sa.forget(own)
+		sa.end()
+	}
+	fx.Do(ike.Spawn{SPI: heir.SPI, Machine: heir})
 	sa.bequeath(now, heir, fx)
 }
 
@@ -117,21 +140,24 @@ func (sa *SA) heir(now ike.Instant, own ike.NewSPI, s crypto.Suite, k keys, init
 	h.nat, h.fragments, h.beet, h.suite, h.keys = sa.nat, sa.fragments, sa.beet, s, k
 	h.localID, h.remoteID = sa.localID, sa.remoteID
 	h.established = now
-	if sa.conn.Lifetime != conf.Forever {
-		h.expireAt = now.Add(sa.conn.Lifetime)
-	}
+	h.setLifetime(now)
 	return h
 }
 
 // bequeath hands over to the heir: the children and what waits to be done. This
-// IKE SA waits for the peer to delete it (RFC 7296, 2.8).
+// IKE SA waits for its end, which whoever has replaced it brings about (RFC 7296, 2.8).
 func (sa *SA) bequeath(now ike.Instant, heir *SA, fx *ike.Effects) {
-	heir.children, heir.queue = sa.children, sa.queue
-	sa.children, sa.queue = nil, nil
-	sa.state, sa.expireAt = ike.Rekeyed, now.Add(replacedTime)
-	fx.Do(ike.Spawn{SPI: heir.SPI, Machine: heir})
+	heir.path = sa.path
+	heir.children, heir.queue, heir.leftovers = sa.children, sa.queue, sa.leftovers
+	sa.children, sa.queue, sa.leftovers = nil, nil, nil
+	sa.state, sa.expireAt, sa.rekeyAt = ike.Rekeyed, now.Add(replacedTime), ike.Never
 	s := heir.Status()
 	sa.report(fx, ike.Report{
 		Kind: ike.IKERekeyed, NewID: heir.ID, SA: &s, Text: fmt.Sprintf("phase 1 replaced, %s", heir.suite),
 	})
+	if d := sa.doomed; d != nil {
+		sa.doomed = nil
+		heir.leaving = sa.leaving
+		heir.finish(now, d.why, fx)
+	}
 }

@@ -98,9 +98,15 @@ func TestPeerRekeysChild(t *testing.T) {
 		if d, _ := wire.Find[*wire.Delete](ps); d == nil || binary.BigEndian.Uint32(d.SPIs[0]) != old.SPIIn {
 			t.Errorf("answer %+v", ps)
 		}
-		if got := n.b.plane.sas[fresh.OutboundID()]; !bytes.Equal(got.EncrKey, out.Encr) || len(n.b.plane.sas) != 2 || len(n.b.plane.policies) != 3 {
+		if got := n.b.plane.sas[fresh.OutboundID()]; !bytes.Equal(got.EncrKey, out.Encr) || len(n.b.plane.sas) != 3 || len(n.b.plane.policies) != 3 {
 			t.Errorf("the new child does not send: %v", n.b.plane.log)
 		}
+		// What the peer has sent by it may still come.
+		if d := b.Deadline(); d != n.now.Add(lateTime) {
+			t.Errorf("deadline in %v", d.Sub(n.now))
+		}
+		n.now = n.now.Add(lateTime)
+		n.b.step(b, ike.Timeout{})
 		log := n.b.plane.log
 		if got := strings.Join(log[len(log)-3:], ", "); got != fmt.Sprintf("add out 0000abcd, del %08x, del %08x", old.SPIOut, old.SPIIn) {
 			t.Error(got)
@@ -126,6 +132,7 @@ func TestPeerForgetsToDelete(t *testing.T) {
 		t.Fatal("no delete")
 	}
 	n.run()
+	n.b.settle(b)
 	if len(b.children) != 1 || b.children[0] != fresh || len(n.b.plane.sas) != 2 {
 		t.Error(n.story(), n.b.plane.log)
 	}

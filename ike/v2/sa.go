@@ -4,6 +4,8 @@ package v2
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/crypto"
@@ -42,7 +44,16 @@ type SA struct {
 	children    []*child.SA
 	established ike.Instant
 	expireAt    ike.Instant // of the IKE SA; while half-open, when it is given up
+	rekeyAt     ike.Instant // when this side begins to replace it
 	lastError   *ike.Refusal
+	draws       uint64          // of spread
+	heard       ike.Instant     // when the peer was last known to live
+	asking      *silence        // the question to the data plane under way
+	leftovers   []leftover      // in the order of their time
+	leaving     *ike.Refusal    // why it ends, where there is more to say than that it was terminated
+	doomed      *deleteExchange // ends it, or what replaces it, when it is no longer being replaced
+	pending     bool            // made by the peer to replace one that we are replacing ourselves: not in use yet
+	redundant   bool            // another replaces the same one: no report tells of it
 }
 
 // bootstrap is what only the first two exchanges need.
@@ -91,7 +102,7 @@ func respond(b ike.Birth, path ike.Path) *SA {
 func newSA(p ike.Birth, path ike.Path) *SA {
 	return &SA{
 		Birth: p, path: path, boot: &bootstrap{},
-		established: ike.Never, expireAt: ike.Never,
+		established: ike.Never, expireAt: ike.Never, rekeyAt: ike.Never,
 	}
 }
 
@@ -101,7 +112,7 @@ func (sa *SA) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "IKE SA #%d", 
 
 // Step implements ike.Machine.
 func (sa *SA) Step(now ike.Instant, ev ike.Event, fx *ike.Effects) {
-	if sa.closed {
+	if sa.closed || sa.pending && !sa.concernsPending(now, ev) {
 		return
 	}
 	switch ev := ev.(type) {
@@ -120,14 +131,35 @@ func (sa *SA) Step(now ike.Instant, ev ike.Event, fx *ike.Effects) {
 	case ike.Configured:
 		sa.configured(now, ev, fx)
 	}
+	sa.settle(now, fx)
 	sa.next(now, fx)
+}
+
+// pollTime is how often a new IKE SA that is not in use yet looks whether it is: the one
+// that it may replace decides.
+const pollTime = 500 * time.Millisecond
+
+// concernsPending tells whether an event is for an IKE SA that is not in use yet. What
+// the peer sends by it is sent again.
+func (sa *SA) concernsPending(now ike.Instant, ev ike.Event) bool {
+	switch ev.(type) {
+	case ike.Configured:
+		return true
+	case ike.Timeout:
+		sa.heard = now // when it was last polled
+	}
+	return false
 }
 
 // next starts the exchange that waits longest when none is under way.
 func (sa *SA) next(now ike.Instant, fx *ike.Effects) {
-	for !sa.closed && sa.active == nil && len(sa.queue) > 0 && sa.mayStart() {
-		x := sa.queue[0]
-		sa.queue = sa.queue[1:]
+	for !sa.closed && sa.active == nil {
+		i := slices.IndexFunc(sa.queue, func(x exchange) bool { return sa.startAt(x) <= now })
+		if i < 0 {
+			break
+		}
+		x := sa.queue[i]
+		sa.queue = slices.Delete(sa.queue, i, i+1)
 		sa.active = x
 		x.start(sa, now, fx)
 	}
@@ -136,16 +168,29 @@ func (sa *SA) next(now ike.Instant, fx *ike.Effects) {
 	}
 }
 
-// mayStart tells whether this side may begin an exchange now: a responder has to
-// wait until it is authenticated, and nothing begins while the IKE SA is about to
-// be replaced.
-func (sa *SA) mayStart() bool {
+// startAt is from when on an exchange may begin that waits, Never while something is in
+// its way. A responder has to wait until it is authenticated. Nothing begins while the
+// IKE SA is about to be replaced, and the other way round it is not replaced while a
+// child of the peer's is being set up (RFC 7296, 2.25.2).
+func (sa *SA) startAt(x exchange) ike.Instant {
 	if sa.serving != nil {
-		if _, rekeying := sa.serving.task.(*rekeyRequest); rekeying {
-			return false
+		switch sa.serving.task.(type) {
+		case *rekeyRequest:
+			return ike.Never
+		case *childTask:
+			if _, rekey := x.(*rekeyExchange); rekey {
+				return ike.Never
+			}
 		}
 	}
-	return sa.initiator && sa.boot != nil || sa.established != ike.Never
+	at := sa.established // inherited work waits
+	if sa.initiator && sa.boot != nil {
+		at = 0
+	}
+	if c, ok := x.(*childExchange); ok {
+		at = max(at, c.notBefore)
+	}
+	return at
 }
 
 // end marks the exchange under way as over.
@@ -190,21 +235,33 @@ func (sa *SA) Deadline() ike.Instant {
 	if sa.closed {
 		return ike.Never
 	}
-	at := sa.expireAt
-	if sa.active == nil && len(sa.queue) > 0 && sa.mayStart() {
-		at = min(at, sa.established) // inherited work waits
+	if sa.pending {
+		return sa.heard.Add(pollTime)
+	}
+	at := min(sa.expireAt, sa.silentAt())
+	if sa.state == ike.Up {
+		at = min(at, sa.rekeyAt)
+	}
+	for _, x := range sa.queue {
+		if sa.active == nil {
+			at = min(at, sa.startAt(x))
+		}
 	}
 	if out := sa.win.out; out != nil {
 		at = min(at, out.due)
 	}
 	for _, c := range sa.children {
-		at = min(at, c.ExpireAt)
+		at = min(at, c.ExpireAt, c.RekeyAt)
+	}
+	if len(sa.leftovers) > 0 {
+		at = min(at, sa.leftovers[0].at)
 	}
 	return at
 }
 
 // timeout does what is due.
 func (sa *SA) timeout(now ike.Instant, fx *ike.Effects) {
+	sa.sweep(now, false, fx)
 	if now >= sa.expireAt {
 		sa.expire(now, fx)
 		return
@@ -212,22 +269,26 @@ func (sa *SA) timeout(now ike.Instant, fx *ike.Effects) {
 	if out := sa.win.out; out != nil && now >= out.due {
 		sa.retransmit(now, fx)
 	}
-	for _, c := range sa.children {
-		if now >= c.ExpireAt {
-			sa.retire(c, expiryText(c))
-		}
+	if sa.closed {
+		return
 	}
+	sa.due(now, fx)
+	sa.checkLiveness(now, fx)
 }
 
 // expire ends an IKE SA whose time is over.
 func (sa *SA) expire(now ike.Instant, fx *ike.Effects) {
-	switch sa.state {
-	case ike.Up:
-		sa.finish(now, "its lifetime is over", fx)
-	case ike.Rekeyed:
+	switch {
+	case sa.doomed != nil:
+		sa.abandon(now, sa.doomed.why, fx)
+	case sa.state == ike.Up || sa.state == ike.Rekeying:
+		sa.expired(now, "its lifetime is over", fx)
+	case sa.state == ike.Rekeyed && sa.active != nil:
+		sa.close(now, "replaced", nil, fx) // the peer does not confirm its end
+	case sa.state == ike.Rekeyed:
 		sa.abandon(now, "the peer did not end it after replacing it", fx)
-	case ike.Deleting:
-		sa.close(now, "the peer did not confirm its end", nil, fx)
+	case sa.state == ike.Deleting:
+		sa.close(now, "the peer did not confirm its end", sa.leaving, fx)
 	default:
 		sa.close(now, "", &ike.Refusal{Cause: ike.NoAnswer, Hint: "the peer began and did not go on"}, fx)
 	}
@@ -235,6 +296,9 @@ func (sa *SA) expire(now ike.Instant, fx *ike.Effects) {
 
 // push queues an exchange.
 func (sa *SA) push(x exchange) { sa.queue = append(sa.queue, x) }
+
+// pushFirst queues an exchange before all that wait.
+func (sa *SA) pushFirst(x exchange) { sa.queue = append([]exchange{x}, sa.queue...) }
 
 // configured takes over what the configuration says now; what was negotiated stays.
 // A peer that is just proving itself to a connection that is gone has to go too:
@@ -262,7 +326,7 @@ func (sa *SA) Status() ike.Status {
 		ID: sa.ID, Version: 2, State: sa.state, Initiator: sa.initiator, SPIi: sa.spiI, SPIr: sa.spiR,
 		Path: sa.path, LocalID: sa.localID, RemoteID: sa.remoteID, Suite: sa.suite,
 		NATLocal: sa.nat.local, NATRemote: sa.nat.remote, ForceEncap: sa.nat.forced, Fragments: sa.fragments,
-		Established: sa.established, RekeyAt: ike.Never, ExpireAt: sa.expireAt, LastError: sa.lastError,
+		Established: sa.established, RekeyAt: sa.rekeyAt, ExpireAt: sa.expireAt, LastError: sa.lastError,
 	}
 	if sa.conn != nil {
 		s.Conn = sa.conn.Name

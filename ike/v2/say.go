@@ -69,18 +69,24 @@ func (sa *SA) close(now ike.Instant, how string, why *ike.Refusal, fx *ike.Effec
 	sa.dropServing(fx)
 	for _, c := range sa.children {
 		fx.Do(ike.Install{Ops: c.Remove()})
-		if c.State == ike.ChildCreated {
+		switch {
+		case c.Quiet:
+			continue
+		case c.State == ike.ChildCreated:
 			sa.failed(fx, c.Name, why)
 			continue
 		}
 		sa.reportChild(fx, ike.ChildDown, c, "down: "+downText(how, why))
 	}
 	sa.children = nil
+	sa.sweep(now, true, fx)
 	switch {
+	case sa.redundant:
+		sa.say(fx, ike.Step, "one of two replacements of phase 1 is gone: %s", downText(how, why))
 	case wasUp:
 		s := sa.Status()
 		sa.report(fx, ike.Report{Kind: ike.IKEDown, SA: &s, Text: "phase 1 down: " + downText(how, why), Why: why})
-	case sa.state != ike.Rekeyed:
+	default:
 		sa.failed(fx, "", why)
 	}
 	sa.zero()

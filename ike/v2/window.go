@@ -26,9 +26,16 @@ type outgoing struct {
 	id       uint32
 	exchange wire.ExchangeType
 	packets  [][]byte
+	begun    ike.Instant
 	tries    int // retransmissions so far
+	rounds   int // of Retransmit.Tries of them that are over
 	due      ike.Instant
 }
+
+// maxRounds bounds how often a request that is not answered is begun anew because the
+// peer lives: its own requests have come in the meantime, so that it is the network that
+// loses much.
+const maxRounds = 3
 
 // digest recognises a packet that was seen before.
 type digest [sha256.Size]byte
@@ -39,7 +46,7 @@ func (w *window) exhausted() bool { return w.nextSend == math.MaxUint32 }
 
 // transmit sends a request and keeps it for retransmission.
 func (sa *SA) transmit(now ike.Instant, x wire.ExchangeType, packets [][]byte, fx *ike.Effects) {
-	out := &outgoing{id: sa.win.nextSend, exchange: x, packets: packets}
+	out := &outgoing{id: sa.win.nextSend, exchange: x, packets: packets, begun: now}
 	out.due = now.Add(sa.retransmitAfter(0))
 	sa.win.out = out
 	sa.win.nextSend++
@@ -68,8 +75,12 @@ func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
 		return
 	}
 	if out.tries >= sa.Config.Retransmit.Tries {
-		sa.unanswered(now, fx)
-		return
+		if sa.heard <= out.begun || out.rounds >= maxRounds {
+			sa.unanswered(now, fx)
+			return
+		}
+		out.begun, out.tries = now, 0
+		out.rounds++
 	}
 	out.tries++
 	out.due = now.Add(sa.retransmitAfter(out.tries))

@@ -136,6 +136,12 @@ func (h *Host) Install(ref engine.Ref, i ike.Install) {
 
 // Ask implements engine.Outside.
 func (h *Host) Ask(ref engine.Ref, a ike.Ask) {
+	if q, ok := a.Query.(ike.Activity); ok {
+		h.world.After(planeTime, func() {
+			h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: h.Plane.idle(h.world.now, q.SAs)}})
+		})
+		return
+	}
 	r, ok := a.Query.(ike.Reserve)
 	if !ok {
 		panic("nobody answers this query")

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/goike/goike/esp"
+	"github.com/goike/goike/ike"
 )
 
 // Plane is a data plane that only keeps the books.
@@ -18,6 +19,7 @@ type Plane struct {
 	added    []esp.SAID // in order, those that are gone left out
 	policies []esp.Policy
 	rng      *rand.Rand
+	carried  map[esp.SAID]ike.Instant // when, by inbound SA
 }
 
 // alloc draws an SPI or, for IPComp, a CPI of those free for negotiation (RFC 3173).
@@ -35,6 +37,7 @@ func (p *Plane) apply(ops []esp.Op) {
 			p.addSA(op.SA)
 		case esp.DelSA:
 			delete(p.sas, op.ID)
+			delete(p.carried, op.ID)
 			p.added = slices.DeleteFunc(p.added, func(id esp.SAID) bool { return id == op.ID })
 		case esp.MoveSA:
 			p.move(op)
@@ -97,6 +100,26 @@ func (p *Plane) list(dir esp.Direction, ipcomp bool) []esp.SA {
 		}
 	}
 	return out
+}
+
+// idle is how long ago one of these SAs has carried a packet, as Carried tells.
+func (p *Plane) idle(now ike.Instant, ids []esp.SAID) ike.Idle {
+	last := ike.Idle(-1)
+	for _, id := range ids {
+		at, ok := p.carried[id]
+		if d := ike.Idle(now.Sub(at)); ok && (last < 0 || d < last) {
+			last = d
+		}
+	}
+	return last
+}
+
+// Carried tells that an inbound SA has carried a packet.
+func (p *Plane) Carried(now ike.Instant, id esp.SAID) {
+	if p.carried == nil {
+		p.carried = make(map[esp.SAID]ike.Instant)
+	}
+	p.carried[id] = now
 }
 
 // Policies are the policies in force.

@@ -1,0 +1,70 @@
+package child
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/crypto"
+)
+
+// A replacement begins between margin with fuzz and margin before the end, and what
+// leaves too little of the lifetime is cut down.
+func TestRekeyAfter(t *testing.T) {
+	const most = math.MaxUint64
+	for _, c := range []struct {
+		lifetime, margin time.Duration
+		fuzz             int
+		first, last      time.Duration
+	}{
+		{time.Hour, 9 * time.Minute, 100, 42 * time.Minute, 51 * time.Minute},
+		{3 * time.Hour, 9 * time.Minute, 100, 162 * time.Minute, 171 * time.Minute},
+		{time.Hour, 9 * time.Minute, 0, 51 * time.Minute, 51 * time.Minute},
+		{time.Hour, 0, 100, time.Hour, time.Hour},
+		{20 * time.Second, 10 * time.Second, 100, 5 * time.Second, 10 * time.Second}, // no sooner than a quarter
+		{time.Hour, 45 * time.Minute, 100, 15 * time.Minute, 15 * time.Minute},
+		{time.Hour, time.Hour, 100, 15 * time.Minute, 30 * time.Minute}, // nothing would be left
+		{time.Hour, 100 * time.Hour, 1000, 15 * time.Minute, 30 * time.Minute},
+		{time.Hour, math.MaxInt64, math.MaxInt, 15 * time.Minute, 30 * time.Minute},
+	} {
+		last, ok := RekeyAfter(c.lifetime, c.margin, c.fuzz, 0)
+		first, ok2 := RekeyAfter(c.lifetime, c.margin, c.fuzz, most)
+		if !ok || !ok2 || last != c.last || first < c.first || first > c.first+time.Millisecond {
+			t.Errorf("lifetime %v, margin %v, fuzz %d: %v to %v, want %v to %v", c.lifetime, c.margin, c.fuzz, first, last, c.first, c.last)
+		}
+		if mid, _ := RekeyAfter(c.lifetime, c.margin, c.fuzz, most/2); mid < first || mid > last {
+			t.Errorf("%v is not between %v and %v", mid, first, last)
+		}
+	}
+	if _, ok := RekeyAfter(conf.Forever, time.Minute, 100, 0); ok {
+		t.Error("what lives for ever is replaced")
+	}
+}
+
+// What another has replaced receives a while longer; what has lost against another
+// replacement does not send, and takes back what it has to do so already.
+func TestReplaced(t *testing.T) {
+	c := newChild(conf.Tunnel)
+	now, later := c.Replaced()
+	if text(now) != "-200 -pol:out -pol:in -pol:fwd" || text(later) != "-100" {
+		t.Error(text(now), text(later))
+	}
+	c = newChild(conf.Tunnel)
+	c.Replaces = 6
+	if _, err := c.Install(in, Keys{Encr: crypto.Secret("own")}); err != nil {
+		t.Fatal(err)
+	}
+	waiting := c.Waiting
+	if got := text(c.StayBehind()); got != "" || c.Waiting != nil || string(waiting.Encr) == "own" || text(c.SwitchOver()) != "" {
+		t.Errorf("%q, %+v", got, c)
+	}
+	to := c.Path
+	if got := text(c.Move(to, true)); got != "~100 +pol:in +pol:fwd" {
+		t.Error(got)
+	}
+	c = newChild(conf.Tunnel)
+	if got := text(c.StayBehind()); got != "-200 -pol:out" || text(c.StayBehind()) != "" || !c.Behind {
+		t.Error(got)
+	}
+}
