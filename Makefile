@@ -14,12 +14,13 @@ PEER      ?= goiked
 ONCE      ?=
 TESTFLAGS ?=
 FUZZTIME  ?= 30s
+SOAK      ?= 1h
 BENCHTIME ?= 1s
 
 GOLANGCI_VERSION = v2.15.0
 GOLANGCI         = bin/tools/golangci-lint-$(GOLANGCI_VERSION)
 
-.PHONY: help build run vm test race lint fuzz bench install clean deps
+.PHONY: help build run vm test race lint fuzz soak bench install clean deps
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +67,9 @@ fuzz: ## every fuzz target for FUZZTIME each (30s)
 			go test "./$$(dirname $$file)" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) </dev/null || exit 1; \
 		done || exit 1; \
 	done
+
+soak: ## simulated networks of daemons, one seed after another, for SOAK (1h)
+	go test ./test/sim -count=1 -v -timeout 0 -run '^TestNetworks$$' -soak $(SOAK)
 
 bench: deps ## benchmarks of the code, then throughput and load beside strongSwan
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...

@@ -3,6 +3,7 @@ package sim
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/goike/goike/conf"
@@ -30,7 +31,15 @@ type Host struct {
 	// Outcomes are the answers to commands, by the number that Up and Down returned.
 	Outcomes map[uint64]engine.Outcome
 
+	// Drift is how fast the host's clock is, in millionths.
+	Drift int64
+	// Lag is how much longer the data plane takes.
+	Lag time.Duration
+
 	world   *World
+	waiting int                    // results that are on their way
+	guarded []esp.Flow             // packets that must not leave in the clear
+	sendIDs map[[2]uint64]lastSent // requests by the SPIs of their IKE SA
 	dead    bool
 	rand    *rand.ChaCha8
 	waiters uint64
@@ -40,19 +49,19 @@ type Host struct {
 
 // Host adds a daemon and gives it its configuration.
 func (w *World) Host(name string, addr netip.Addr, c *conf.Config) *Host {
-	h := &Host{Name: name, Addr: addr, world: w, Outcomes: make(map[uint64]engine.Outcome), reqID: engine.FirstChildReqID - 1}
+	h := &Host{Name: name, Addr: addr, world: w, Outcomes: make(map[uint64]engine.Outcome), sendIDs: make(map[[2]uint64]lastSent), reqID: engine.FirstChildReqID - 1}
 	var seed [32]byte
 	for i := range seed {
 		seed[i] = byte(w.rng.Uint32())
 	}
 	h.rand = rand.NewChaCha8(seed)
-	h.Plane = &Plane{sas: make(map[esp.SAID]esp.SA), rng: rand.New(rand.NewPCG(w.rng.Uint64(), 2))} //nolint:gosec // a simulation
+	h.Plane = &Plane{reserved: make(map[uint32]bool), sas: make(map[esp.SAID]esp.SA), rng: rand.New(rand.NewPCG(w.rng.Uint64(), 2))} //nolint:gosec // a simulation
 	h.Shard = engine.NewShard(engine.ShardConfig{
 		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Config: c, Rand: h.rand, FirstID: 2, StepID: 2,
 	}, h)
 	h.Steward = engine.NewSteward(engine.StewardConfig{Seed: w.rng.Uint64(), FirstID: 1, StepID: 2}, h)
 	w.hosts[addr] = h
-	w.order = append(w.order, h)
+	w.order = append(slices.DeleteFunc(w.order, func(x *Host) bool { return x.dead }), h)
 	h.tell(engine.Load{Config: c})
 	return h
 }
@@ -85,14 +94,14 @@ func (h *Host) Configure(c *conf.Config) {
 // give and tell are the ways into the shard and the steward.
 func (h *Host) give(in engine.Input) {
 	if !h.dead {
-		h.Shard.Handle(h.world.now, in)
+		h.Shard.Handle(h.now(), in)
 	}
 }
 
 func (h *Host) tell(in engine.StewardInput) {
 	h.world.After(wordTime, func() {
 		if !h.dead {
-			h.Steward.Handle(h.world.now, in)
+			h.Steward.Handle(h.now(), in)
 		}
 	})
 }
@@ -101,24 +110,65 @@ func (h *Host) next() ike.Instant {
 	if h.dead {
 		return ike.Never
 	}
-	return min(h.Shard.Next(), h.Steward.Next())
+	return h.worldTime(min(h.Shard.Next(), h.Steward.Next()))
+}
+
+// million is what Drift counts.
+const million = 1_000_000
+
+// now is the time by the host's clock.
+func (h *Host) now() ike.Instant { return h.world.now + h.world.now/million*ike.Instant(h.Drift) }
+
+// worldTime is the first instant at which the host's clock shows at least t.
+func (h *Host) worldTime(t ike.Instant) ike.Instant {
+	if t == ike.Never || h.Drift == 0 {
+		return t
+	}
+	rate := ike.Instant(million + h.Drift)
+	at := max(t/rate*million+t%rate*million/rate-million, 0)
+	for at+at/million*ike.Instant(h.Drift) < t {
+		at += max(1, t-(at+at/million*ike.Instant(h.Drift)))
+	}
+	return at
 }
 
 func (h *Host) expire() {
 	if !h.dead {
-		h.Shard.Expire(h.world.now)
-		h.Steward.Expire(h.world.now)
+		h.Shard.Expire(h.now())
+		h.Steward.Expire(h.now())
 	}
 }
 
 func (h *Host) receive(dg ike.Datagram) { h.give(engine.Received{Datagram: dg}) }
 
 // Send implements engine.Outside.
-func (h *Host) Send(m ike.Send) { h.world.send(m.Path.Local, m.Path.Remote, m.Data) }
+func (h *Host) Send(m ike.Send) {
+	h.numbered(m.Data)
+	h.world.send(m.Path.Local, m.Path.Remote, m.Data)
+}
+
+// later brings a result.
+func (h *Host) later(d time.Duration, f func()) {
+	h.waiting++
+	h.world.After(d, func() {
+		h.waiting--
+		f()
+	})
+}
+
+// install carries operations out and looks at what came of them. A dead host does
+// nothing more.
+func (h *Host) install(ops []esp.Op) {
+	if h.dead {
+		return
+	}
+	h.Plane.apply(ops)
+	h.world.installed(h, ops)
+}
 
 // Compute implements engine.Outside.
 func (h *Host) Compute(ref engine.Ref, c ike.Compute) {
-	h.world.After(jobTime, func() {
+	h.later(jobTime, func() {
 		result, err := c.Job.Run(h.rand)
 		h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: c.Ticket, Result: result, Err: err}})
 	})
@@ -126,8 +176,8 @@ func (h *Host) Compute(ref engine.Ref, c ike.Compute) {
 
 // Install implements engine.Outside.
 func (h *Host) Install(ref engine.Ref, i ike.Install) {
-	h.world.After(planeTime, func() {
-		h.Plane.apply(i.Ops)
+	h.later(planeTime+h.Lag, func() {
+		h.install(i.Ops)
 		if i.Ticket != 0 {
 			h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: i.Ticket}})
 		}
@@ -137,8 +187,8 @@ func (h *Host) Install(ref engine.Ref, i ike.Install) {
 // Ask implements engine.Outside.
 func (h *Host) Ask(ref engine.Ref, a ike.Ask) {
 	if q, ok := a.Query.(ike.Activity); ok {
-		h.world.After(planeTime, func() {
-			h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: h.Plane.idle(h.world.now, q.SAs)}})
+		h.later(planeTime+h.Lag, func() {
+			h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: h.Plane.idle(h.now(), q.SAs)}})
 		})
 		return
 	}
@@ -146,7 +196,7 @@ func (h *Host) Ask(ref engine.Ref, a ike.Ask) {
 	if !ok {
 		panic("nobody answers this query")
 	}
-	h.world.After(planeTime, func() {
+	h.later(planeTime+h.Lag, func() {
 		if r.ReqID == 0 {
 			h.reqID++
 			r.ReqID = h.reqID
@@ -162,8 +212,11 @@ func (h *Host) Ask(ref engine.Ref, a ike.Ask) {
 
 // Report implements engine.Outside and engine.StewardOutside.
 func (h *Host) Report(r ike.Report) {
-	h.Reports = append(h.Reports, r)
+	if !h.world.Quiet {
+		h.Reports = append(h.Reports, r)
+	}
 	h.world.note("%s: %s/%s: %s", h.Name, r.Conn, r.Child, r.Text)
+	h.world.remark(h, r)
 	if r.Kind != ike.Step && r.Kind != ike.Warning {
 		h.tell(engine.Heard{Report: r})
 	}
@@ -176,12 +229,12 @@ func (h *Host) Dial(d engine.Dial) { h.world.After(wordTime, func() { h.give(d) 
 func (h *Host) Order(o engine.Order) { h.world.After(wordTime, func() { h.give(o) }) }
 
 // Trap implements engine.StewardOutside.
-func (h *Host) Trap(ops []esp.Op) { h.world.After(planeTime, func() { h.Plane.apply(ops) }) }
+func (h *Host) Trap(ops []esp.Op) { h.later(planeTime+h.Lag, func() { h.Plane.apply(ops) }) }
 
 // Locate implements engine.StewardOutside: the peer is where the connection says.
 func (h *Host) Locate(ticket uint64, c *conf.Connection) {
 	path := ike.Path{Local: netip.AddrPortFrom(h.Addr, ike.Port), Remote: netip.AddrPortFrom(c.Gateway.Prefix.Addr(), ike.Port)}
-	h.world.After(planeTime, func() { h.tell(engine.Located{Ticket: ticket, Paths: []ike.Path{path}}) })
+	h.later(planeTime+h.Lag, func() { h.tell(engine.Located{Ticket: ticket, Paths: []ike.Path{path}}) })
 }
 
 // Outcome implements engine.StewardOutside.

@@ -15,6 +15,7 @@ type Plane struct {
 	// would have left traffic without protection.
 	Offences []string
 
+	reserved map[uint32]bool // SPIs that were handed out and are not in use
 	sas      map[esp.SAID]esp.SA
 	added    []esp.SAID // in order, those that are gone left out
 	policies []esp.Policy
@@ -24,10 +25,22 @@ type Plane struct {
 
 // alloc draws an SPI or, for IPComp, a CPI of those free for negotiation (RFC 3173).
 func (p *Plane) alloc(proto esp.Proto) uint32 {
+	spi := 0x100 + p.rng.Uint32N(1<<31)
 	if proto == esp.ProtoIPComp {
-		return 0x100 + p.rng.Uint32N(0xf000-0x100)
+		spi = 0x100 + p.rng.Uint32N(0xf000-0x100)
 	}
-	return 0x100 + p.rng.Uint32N(1<<31)
+	p.reserved[spi] = true
+	return spi
+}
+
+// keepsAlive tells whether keepalives are sent to a NAT (RFC 3948, 2.3).
+func (p *Plane) keepsAlive() bool {
+	for _, sa := range p.sas {
+		if sa.Encap != nil && sa.Encap.Keepalive {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *Plane) apply(ops []esp.Op) {
@@ -38,6 +51,7 @@ func (p *Plane) apply(ops []esp.Op) {
 		case esp.DelSA:
 			delete(p.sas, op.ID)
 			delete(p.carried, op.ID)
+			delete(p.reserved, op.ID.SPI)
 			p.added = slices.DeleteFunc(p.added, func(id esp.SAID) bool { return id == op.ID })
 		case esp.MoveSA:
 			p.move(op)
@@ -57,6 +71,9 @@ func (p *Plane) addSA(sa esp.SA) {
 	// The machine zeroes its keys when it has handed them on.
 	sa.EncrKey, sa.IntegKey = slices.Clone(sa.EncrKey), slices.Clone(sa.IntegKey)
 	p.sas[sa.ID] = sa
+	if sa.Dir == esp.In {
+		delete(p.reserved, sa.ID.SPI)
+	}
 	p.added = append(p.added, sa.ID)
 }
 
