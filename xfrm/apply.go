@@ -83,6 +83,7 @@ func (a *application) run() error {
 	if err := a.settle(); err != nil {
 		return err
 	}
+	a.endQuestions()
 	return a.sweep()
 }
 

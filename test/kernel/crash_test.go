@@ -140,7 +140,7 @@ func TestFlushed(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			begun := len(g.Log())
 			run(t, w.A, append([]string{"ip", "xfrm"}, strings.Fields(what)...)...)
-			if err := lab.Eventually(wait, func() error {
+			if err := lab.Eventually(3*wait, func() error { // each time the tunnel is taken away it comes later
 				if st, po := states(t, w.A), policies(t, w.A); len(st) != 2 || len(po) != 3 {
 					return fmt.Errorf("states %v, policies %v: %s", st, po, last(g.Log()[begun:], 20))
 				}

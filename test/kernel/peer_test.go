@@ -207,7 +207,7 @@ func held(kernel []state, hex string) (state, error) {
 func unfailed(counters string) bool {
 	words := strings.Fields(counters)
 	for i, w := range words {
-		if (w == "replay" || w == "failed" || w == "replay-window") && i+1 < len(words) && words[i+1] != "0" {
+		if (w == "replay" || w == "failed") && i+1 < len(words) && words[i+1] != "0" {
 			return false
 		}
 	}

@@ -200,7 +200,8 @@ func TestExcludeMyNetwork(t *testing.T) {
 		t.Error("the attached network:", err)
 	}
 	a.holds(t, g, 1)
-	// another network is attached
+	// Another network is attached. What still goes through the tunnel meanwhile ends at B.
+	run(t, w.B, "ip", "route", "add", "blackhole", "10.77.0.0/24")
 	if err := errors.Join(w.A.Address("inner", "10.77.0.1/24"), w.HostA.Address("eth0", "10.77.0.10/24")); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +225,7 @@ func TestShunts(t *testing.T) {
 	before := owned(t, w.A)
 	k := newLink("")
 	k.children = []child{
-		{name: "lan", mode: "tunnel", esp: gcm, left: netA, right: netB},
+		{name: "lan", mode: "tunnel", esp: gcm, left: "10.1.0.0/24", right: "10.2.0.0/24"},
 		{name: "no", mode: "drop", left: "10.1.1.0/24", right: "10.2.1.0/24"},
 		{name: "clear", mode: "pass", left: "192.0.2.2", right: "198.51.100.2[tcp/7000]"},
 	}
