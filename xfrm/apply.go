@@ -37,7 +37,7 @@ func (p *Plane) newApplication(ctx context.Context, ops []esp.Op) *application {
 // before and after is there all the time. An SA that cannot be installed takes with it
 // what the same Apply has installed for its request ID, so that no half of a child SA
 // is left; all other operations are carried out. Routes follow at the end; they, too,
-// are tried again by the next Apply when they fail.
+// are tried again by the next Apply when they fail. Only those of bypasses come first.
 func (p *Plane) Apply(ctx context.Context, ops []esp.Op) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -50,10 +50,17 @@ func (p *Plane) Apply(ctx context.Context, ops []esp.Op) error {
 	if err := p.refresh(ctx); err != nil {
 		return err
 	}
+	ops, early, err := p.wayOut(ctx, ops)
 	a := p.newApplication(ctx, ops)
+	if err != nil {
+		a.errs = append(a.errs, err)
+	}
 	if err := a.run(); err != nil {
 		p.stale = true
 		a.errs = append(a.errs, err)
+	}
+	for _, r := range early {
+		p.routes.want(r, -1)
 	}
 	if err := p.setRoutes(ctx); err != nil {
 		a.errs = append(a.errs, err)
@@ -76,6 +83,7 @@ func (a *application) run() error {
 	if err := a.settle(); err != nil {
 		return err
 	}
+	a.endQuestions()
 	return a.sweep()
 }
 

@@ -33,6 +33,7 @@ type fakeKernel struct {
 	sas      map[message.ID]*fakeSA
 	policies map[policyKey]*message.Policy
 	lastSPI  uint32
+	waiting  int // larval SAs without SPI of the test's request ID
 	calls    int
 	asked    []message.Type
 	// refuse refuses a request before it is looked at; nil: it does not.
@@ -206,6 +207,10 @@ func (k *fakeKernel) alloc(body []byte) netlink.Reply {
 	k.must(err)
 	if err := k.refused(message.AllocSPI, st, nil); err != nil {
 		return netlink.Reply{Err: err}
+	}
+	if k.waiting > 0 && st.ReqID == testReqID {
+		k.waiting--
+		st.Seq = 7
 	}
 	k.lastSPI++
 	st.ID.SPI = lo + k.lastSPI%(hi-lo)

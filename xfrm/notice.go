@@ -81,6 +81,7 @@ func (p *Plane) acquired(q *message.Acquire) esp.Notice {
 	if c == nil {
 		return nil
 	}
+	p.asked[c.ReqID] = true
 	return esp.Acquire{Policy: c.Name, ReqID: c.ReqID, Packet: packetSelector(&q.Packet)}
 }
 

@@ -94,6 +94,30 @@ func (p *Plane) setRoutes(ctx context.Context) error {
 	return nil
 }
 
+// wayOut sets the routes of policies that let packets pass, before these policies are
+// there: on the way to a peer nothing is to be seen in the clear. The caller gives back
+// what it returns. Without routes there are no such policies.
+func (p *Plane) wayOut(ctx context.Context, ops []esp.Op) (_ []esp.Op, early []hostnet.Route, err error) {
+	for _, op := range ops {
+		if add, ok := op.(esp.AddPolicy); ok && add.Policy.Action == esp.Bypass {
+			early = append(early, p.routesOf(&add.Policy)...)
+		}
+	}
+	for _, r := range early {
+		p.routes.want(r, 1)
+	}
+	if len(early) == 0 {
+		return ops, nil, nil
+	}
+	if err = p.setRoutes(ctx); err == nil {
+		return ops, early, nil
+	}
+	return slices.DeleteFunc(slices.Clone(ops), func(op esp.Op) bool {
+		add, ok := op.(esp.AddPolicy)
+		return ok && add.Policy.Action == esp.Bypass && add.Policy.Dir == esp.Out
+	}), early, err
+}
+
 // routesOf is what a policy asks of routing. Packets of a policy that is for an XFRM
 // interface go there; without that interface they cannot be its packets. The peer itself
 // must not be looked for there.
@@ -114,9 +138,10 @@ func (p *Plane) routesOf(pol *esp.Policy) []hostnet.Route {
 	r := hostnet.Route{Dst: sel.Dst, Local: sel.Src}
 	peer := pol.Dst.Unmap()
 	if pol.IfID == 0 {
-		if known(peer) {
-			r.Via = peer
+		if !known(peer) {
+			return nil // they go as others do, and are dropped or wait on the way
 		}
+		r.Via = peer
 		return []hostnet.Route{r}
 	}
 	if p.cfg.Device != nil {

@@ -156,6 +156,9 @@ func setMode(st *message.State, sa *esp.SA) {
 // setFlags sets what is done with the outer header. Kernels that know the direction of
 // an SA refuse what the other direction alone can have.
 func setFlags(st *message.State, sa *esp.SA) {
+	if sa.ID.Proto == esp.ProtoAH && sa.ID.Dst.Is4() {
+		st.Flags |= message.Align4 // RFC 4302, 3.3.3.2.1; the kernel's habit is another
+	}
 	if sa.Mode != esp.Tunnel {
 		return
 	}

@@ -2,6 +2,7 @@ package child
 
 import (
 	"errors"
+	"math/bits"
 	"net/netip"
 
 	"github.com/goike/goike/conf"
@@ -130,11 +131,13 @@ func priority(base uint32, s esp.Selector) uint32 {
 	if s.Proto != 0 {
 		p -= 512
 	}
-	if s.SrcPorts != esp.AnyPort {
-		p -= 128
+	return p - portWeight(s.SrcPorts) - portWeight(s.DstPorts)
+}
+
+// portWeight is the more the fewer ports there are: 0 for any, 128 for a single one.
+func portWeight(r esp.PortRange) uint32 {
+	if r == esp.AnyPort {
+		return 0
 	}
-	if s.DstPorts != esp.AnyPort {
-		p -= 128
-	}
-	return p
+	return 128 - 4*uint32(bits.Len16(r.Last-r.First))
 }

@@ -83,6 +83,7 @@ const (
 	DecapDSCP Flags = 2
 	NoPMTUD   Flags = 4
 	AFUnspec  Flags = 32
+	Align4    Flags = 64
 	ESN       Flags = 128
 )
 
