@@ -202,8 +202,9 @@ func held(kernel []state, hex string) (state, error) {
 	return s, nil
 }
 
-// unfailed tells whether counters of failures ("replay-window 0 replay 0 failed
-// 0") are all 0.
+// unfailed tells whether none of the counters ("replay-window 0 replay 0 failed 0")
+// tells of a packet that was replayed or forged. Packets older than the window come
+// about by reordering and are left out.
 func unfailed(counters string) bool {
 	words := strings.Fields(counters)
 	for i, w := range words {
