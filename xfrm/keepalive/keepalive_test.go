@@ -25,13 +25,16 @@ func outbound(spi uint32, keepalive bool) esp.AddSA {
 // A flow is kept alive while one of its SAs is there, once an interval.
 func TestKeeper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var sent []Flow
-		k := New(func(f Flow) { sent = append(sent, f) })
+		sent := make(chan Flow, 10)
+		k := New(func(f Flow) { sent <- f })
 		pass := func(d time.Duration) []Flow {
-			sent = nil
 			time.Sleep(d)
 			synctest.Wait()
-			return sent
+			got := make([]Flow, len(sent))
+			for i := range got {
+				got[i] = <-sent
+			}
+			return got
 		}
 		flow := Flow{Local: netip.AddrPortFrom(local, 4500), Remote: netip.AddrPortFrom(remote, 4501)}
 		k.Applied([]esp.Op{outbound(1, true), outbound(2, true), outbound(3, false)})
