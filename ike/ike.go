@@ -60,6 +60,9 @@ type Birth struct {
 	Seed   uint64 // for jitter, not for secrets
 	// InitialContact: this host has no other IKE SA with the peer (RFC 7296, 2.4).
 	InitialContact bool
+	// Own are the addresses of this host that IKE may be spoken from, none of them a
+	// tunnel's.
+	Own []netip.Addr
 }
 
 // Event is what can happen to a Machine.
@@ -100,6 +103,9 @@ type (
 		Silent  bool   // do not even tell the peer (it said INITIAL_CONTACT)
 		Why     string // for the log
 	}
+	// Roamed tells that addresses, interfaces or routes of this host have changed; Own
+	// is what Birth.Own has become.
+	Roamed struct{ Own []netip.Addr }
 	// Configured tells that the configuration changed; Conn is what this SA's
 	// connection has become, nil when it was removed.
 	Configured struct {
@@ -114,6 +120,7 @@ func (Done) event()       {}
 func (Notice) event()     {}
 func (Initiate) event()   {}
 func (Terminate) event()  {}
+func (Roamed) event()     {}
 func (Configured) event() {}
 
 // Action is what a Machine wants done.
@@ -166,6 +173,13 @@ type (
 	// result is an Idle. It is asked once in a dpd_delay at most, and only after that
 	// much silence.
 	Activity struct{ SAs []esp.SAID }
+	// Sources asks from which address a message of the connection to each of the hosts
+	// would leave now; the result is a list of as many netip.Addr, the zero Addr where
+	// there is no way.
+	Sources struct {
+		Conn    *conf.Connection
+		Remotes []netip.Addr
+	}
 	// Idle is the result of Activity: the time since the last inbound packet of any of
 	// the SAs, negative for never, or when the data plane does not know.
 	Idle time.Duration
@@ -174,6 +188,7 @@ type (
 func (Reserve) query()   {}
 func (NewIKESPI) query() {}
 func (Activity) query()  {}
+func (Sources) query()   {}
 
 // The actions.
 type (

@@ -24,6 +24,7 @@ const (
 	ChildRekeyed                   // a child SA was replaced by another (Report.NewID)
 	Failed                         // an attempt at an IKE SA or a child SA failed; Why says why
 	ReauthDue                      // the IKE SA is to be replaced by a new one with authentication (make-before-break); it goes on meanwhile
+	IKEMoved                       // an IKE SA and its children have other addresses or ports; Path is the new one
 )
 
 // Report is a machine's only voice: logs, metrics and control events are made

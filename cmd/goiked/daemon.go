@@ -97,10 +97,11 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 	if err := d.prepare(ctx); err != nil {
 		return errors.Join(usageError{err}, d.out.close())
 	}
+	host := look(d.warn)
 	d.engine = engine.New(engine.Config{
 		Info: d.info(), Machines: v2.Machines{}, Cookies: v2.NewCookies(rand.Reader), Plane: d.out.plane, Transport: d.out.transport,
 		Locate: engine.NewLocator(outerMark), Conf: d.conf, Log: reporter(d.log), Counters: d.out.counters,
-		Attached: attached(d.warn),
+		Attached: host.Attached, Own: host.Own, Sources: engine.NewSources(outerMark),
 	})
 	var serving sync.WaitGroup
 	serving.Go(func() { d.followNetworks(ctx) })
@@ -131,9 +132,13 @@ func (d *daemon) prepare(ctx context.Context) error {
 	return nil
 }
 
-// followNetworks tells the engine when this host gets other directly attached networks.
+// followNetworks tells the engine when this host gets other addresses, routes and
+// directly attached networks.
 func (d *daemon) followNetworks(ctx context.Context) {
-	err := hostnet.Watch(ctx, func(c hostnet.Change) { d.engine.Attached(c.Attached) })
+	err := hostnet.Watch(ctx, func(c hostnet.Change) {
+		d.engine.Attached(c.Attached)
+		d.engine.Roamed(c.Own)
+	})
 	if err != nil && ctx.Err() == nil {
 		d.warn("changes of this host's networks are not seen any more: " + err.Error())
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/esp"
@@ -101,11 +100,11 @@ func (p kernelPlane) Apply(ctx context.Context, ops []esp.Op) error {
 
 var _ engine.DataPlane = kernelPlane{}
 
-// attached are the networks that this host is directly attached to.
-func attached(warn func(string)) []netip.Prefix {
+// look tells what this host's network is.
+func look(warn func(string)) hostnet.Snapshot {
 	s, err := hostnet.Look()
 	if err != nil {
 		warn("the networks of this host cannot be read: " + err.Error())
 	}
-	return s.Attached
+	return s
 }

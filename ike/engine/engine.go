@@ -34,6 +34,11 @@ type Transport interface {
 // Locator finds the paths to a connection's peer, the best first.
 type Locator func(ctx context.Context, c *conf.Connection) ([]ike.Path, error)
 
+// Sources finds from which addresses of this host messages of a connection to others
+// would leave; the result is as long as remotes, with the zero Addr where there is no
+// way.
+type Sources func(ctx context.Context, c *conf.Connection, remotes []netip.Addr) []netip.Addr
+
 // Config is what an Engine is made from.
 type Config struct {
 	Info      control.Info
@@ -43,7 +48,9 @@ type Config struct {
 	Transport Transport
 	Locate    Locator // nil: NewLocator(0)
 	Conf      *conf.Config
+	Sources   Sources                  // nil: NewSources(0)
 	Attached  []netip.Prefix           // see Engine.Attached
+	Own       []netip.Addr             // see Engine.Roamed
 	Rand      io.Reader                // nil: crypto/rand
 	Log       func(r ike.Report)       // is given every report, must not block; may be nil
 	Shards    int                      // 0: GOMAXPROCS
@@ -86,11 +93,14 @@ func New(cfg Config) *Engine {
 	if cfg.Locate == nil {
 		cfg.Locate = NewLocator(0)
 	}
+	if cfg.Sources == nil {
+		cfg.Sources = NewSources(0)
+	}
 	e := &Engine{cfg: cfg, started: time.Now(), err: make(chan error, 4), conf: cfg.Conf}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.key = seed(cfg.Rand)
 	e.workers = newWorkers(runtime.GOMAXPROCS(0), jobLimit, cfg.Rand)
-	e.planes = newPlaneWorker(cfg.Plane, e.warn)
+	e.planes = newPlaneWorker(cfg.Plane, cfg.Sources, e.warn)
 	e.steward = newStewardRunner(e)
 	e.makeShards()
 	e.start()
@@ -107,7 +117,7 @@ func (e *Engine) makeShards() {
 		r.in.weight = weigh
 		r.shard = NewShard(ShardConfig{
 			Index: i, Count: n, Machines: e.cfg.Machines, Cookies: e.cfg.Cookies, Config: e.cfg.Conf, Rand: e.cfg.Rand,
-			FirstID: uint64(i) + 2, StepID: uint64(n) + 1,
+			FirstID: uint64(i) + 2, StepID: uint64(n) + 1, Own: e.cfg.Own,
 		}, r)
 		e.runners = append(e.runners, r)
 	}
@@ -273,6 +283,10 @@ func (e *Engine) Configure(c *conf.Config) {
 func (e *Engine) Attached(networks []netip.Prefix) {
 	e.steward.in.put(Attached{Networks: networks})
 }
+
+// Roamed tells that addresses, interfaces or routes of this host have changed. own are
+// the addresses that IKE may be spoken from, none of them a tunnel's.
+func (e *Engine) Roamed(own []netip.Addr) { e.toShards(shardItem{in: Roamed{Own: own}}) }
 
 // Healthy tells whether all goroutines still answer; it waits for them until ctx
 // ends.

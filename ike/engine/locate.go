@@ -26,6 +26,20 @@ func NewLocator(mark uint32) Locator {
 	return l.locate
 }
 
+// NewSources returns what asks the kernel's routes for packets with that mark.
+func NewSources(mark uint32) Sources {
+	l := locator{mark}
+	return func(ctx context.Context, c *conf.Connection, remotes []netip.Addr) []netip.Addr {
+		out := make([]netip.Addr, len(remotes))
+		for i, r := range remotes {
+			if a, err := l.localFor(ctx, c, netip.AddrPortFrom(r, ike.NATTPort)); err == nil {
+				out[i] = a
+			}
+		}
+		return out
+	}
+}
+
 type locator struct{ mark uint32 }
 
 func (l locator) locate(ctx context.Context, c *conf.Connection) ([]ike.Path, error) {

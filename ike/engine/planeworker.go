@@ -23,6 +23,7 @@ type wish struct {
 // happens to it in the order in which it was wanted.
 type planeWorker struct {
 	plane   DataPlane
+	sources Sources
 	in      *inbox[wish]
 	reqIDs  *reqIDs
 	childID uint64 // last given
@@ -30,8 +31,8 @@ type planeWorker struct {
 	wg      sync.WaitGroup
 }
 
-func newPlaneWorker(p DataPlane, warn func(string)) *planeWorker {
-	return &planeWorker{plane: p, in: newInbox[wish](0), warn: warn, reqIDs: newReqIDs()}
+func newPlaneWorker(p DataPlane, s Sources, warn func(string)) *planeWorker {
+	return &planeWorker{plane: p, sources: s, in: newInbox[wish](0), warn: warn, reqIDs: newReqIDs()}
 }
 
 func (w *planeWorker) put(wishes ...wish) { w.in.put(wishes...) }
@@ -152,6 +153,8 @@ func (w *planeWorker) answer(ctx context.Context, it wish, a allocated) Finished
 	switch q := it.query.(type) {
 	case ike.Reserve:
 		w.reserve(q, a, &f)
+	case ike.Sources:
+		f.Done.Result = w.sources(ctx, q.Conn, q.Remotes)
 	case ike.Activity:
 		f.Done.Result = w.idle(ctx, q)
 	default:

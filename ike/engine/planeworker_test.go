@@ -28,7 +28,7 @@ func (u *usages) Query(_ context.Context, id esp.SAID) (esp.Usage, error) {
 
 // Activity is answered by the latest use of any of the SAs.
 func TestActivity(t *testing.T) {
-	w := newPlaneWorker(&usages{last: map[uint32]time.Duration{1: time.Minute, 2: 3 * time.Second, 3: -1, 4: 0}}, nil)
+	w := newPlaneWorker(&usages{last: map[uint32]time.Duration{1: time.Minute, 2: 3 * time.Second, 3: -1, 4: 0}}, nil, nil)
 	w.wg.Go(func() { w.run(context.Background()) })
 	back := newInbox[shardItem](0)
 	for i, c := range []struct {
@@ -70,7 +70,7 @@ func (r *recorder) Apply(_ context.Context, ops []esp.Op) error {
 func TestPlaneWorker(t *testing.T) {
 	plane := &recorder{}
 	var warned []string
-	w := newPlaneWorker(plane, func(text string) { warned = append(warned, text) })
+	w := newPlaneWorker(plane, nil, func(text string) { warned = append(warned, text) })
 	w.wg.Go(func() { w.run(context.Background()) })
 	back := newInbox[shardItem](0)
 	for i := range uint32(3) {
@@ -130,7 +130,7 @@ func TestPlaneWorkerBatches(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			plane := &picky{}
-			w := newPlaneWorker(plane, func(string) {})
+			w := newPlaneWorker(plane, nil, func(string) {})
 			back := newInbox[shardItem](0)
 			var items []wish
 			for i, op := range c.ops {

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -36,6 +37,7 @@ type ShardConfig struct {
 	Rand     io.Reader // for SPIs and seeds; must not fail
 	// FirstID and StepID give the unique IDs: FirstID, FirstID+StepID, ...
 	FirstID, StepID uint64
+	Own             []netip.Addr // see ike.Birth.Own
 }
 
 // Input is what a Shard handles.
@@ -71,6 +73,8 @@ type (
 		ReqID  uint32
 		Notice esp.Notice
 	}
+	// Roamed brings the addresses that this host has now; see ike.Roamed.
+	Roamed struct{ Own []netip.Addr }
 	// Reconfigured tells that another configuration is in force.
 	Reconfigured struct{ Config *conf.Config }
 )
@@ -80,6 +84,7 @@ func (Finished) input()     {}
 func (Dial) input()         {}
 func (Order) input()        {}
 func (Noticed) input()      {}
+func (Roamed) input()       {}
 func (Reconfigured) input() {}
 
 // entry is a machine with what the shard has to know about it.
@@ -150,6 +155,9 @@ func (s *Shard) Handle(now ike.Instant, in Input) {
 		if e := s.byReqID[in.ReqID]; e != nil {
 			s.step(now, e, ike.Notice{Notice: in.Notice})
 		}
+	case Roamed:
+		s.cfg.Own = in.Own
+		s.all(now, func(*entry) ike.Event { return ike.Roamed{Own: in.Own} })
 	case Reconfigured:
 		s.reconfigure(now, in.Config)
 	}
@@ -236,24 +244,29 @@ func (s *Shard) dial(now ike.Instant, in Dial) {
 func (s *Shard) reconfigure(now ike.Instant, c *conf.Config) {
 	s.cfg.Config = c
 	s.half.limit(c.Limits, s.cfg.Count)
+	s.all(now, func(e *entry) ike.Event {
+		conn, _ := c.Connection(e.conn)
+		return ike.Configured{Config: c, Conn: conn}
+	})
+}
+
+// all gives every machine an event, in the order of their unique IDs.
+func (s *Shard) all(now ike.Instant, event func(*entry) ike.Event) {
 	ids := make([]uint64, 0, len(s.byID))
 	for id := range s.byID {
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
 	for _, id := range ids {
-		e := s.byID[id]
-		if e == nil {
-			continue
+		if e := s.byID[id]; e != nil {
+			s.step(now, e, event(e))
 		}
-		conn, _ := c.Connection(e.conn)
-		s.step(now, e, ike.Configured{Config: c, Conn: conn})
 	}
 }
 
 // birth makes what a new machine is given.
 func (s *Shard) birth(id uint64) ike.Birth {
-	return ike.Birth{SPI: s.newSPI(), ID: id, Config: s.cfg.Config, Seed: s.random()}
+	return ike.Birth{SPI: s.newSPI(), ID: id, Config: s.cfg.Config, Seed: s.random(), Own: s.cfg.Own}
 }
 
 func (s *Shard) newID() uint64 {

@@ -107,6 +107,7 @@ func (x *authExchange) send(sa *SA, now ike.Instant, fx *ike.Effects) {
 	}
 	octets := auth.SignedOctets(sa.prf(), sa.boot.firstRequest, sa.boot.nr, sa.ourAuthKey(), idi.AppendBody(nil))
 	ps = append(ps, &wire.Auth{Method: wire.AuthSharedKey, Data: auth.SharedKey(sa.prf(), psk, octets)})
+	ps = append(ps, sa.mobilityNotifies(sa.conn)...)
 	if x.child != nil {
 		x.sayUncompressed(sa, x.child.conf, fx)
 		ps = append(ps, x.child.payloads(withoutKE(x.child.conf.Proposals))...)
@@ -131,6 +132,7 @@ func (x *authExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effect
 		sa.renounce(now, why, fx)
 		return
 	}
+	sa.agreeMobility(m.payloads)
 	sa.establish(now, fx)
 	boot := sa.boot
 	sa.boot = nil

@@ -29,6 +29,9 @@ func (sa *SA) serveAuth(now ike.Instant, m *message, fx *ike.Effects) {
 	sa.boot.contact = wire.FindNotify(m.payloads, wire.NotifyInitialContact) != nil
 	sa.say(fx, ike.Step, "%s is authenticated", c.peer)
 	t := &childTask{authPayloads: sa.proofPayloads(conn)}
+	if sa.agreeMobility(m.payloads); sa.mobile.on {
+		t.authPayloads = append(t.authPayloads, sa.mobilityNotifies(conn)...)
+	}
 	if offer, _ := wire.Find[*wire.SA](m.payloads); offer == nil {
 		t.finish(sa, now, nil, fx) // without a child, RFC 6023
 		return

@@ -127,8 +127,13 @@ func (sa *SA) notice(now ike.Instant, ev ike.Notice, fx *ike.Effects) {
 			sa.replace(c)
 		}
 	case esp.Mapping:
-		if c := sa.childByID(n.ID); c != nil && c.Encap {
-			sa.moved(now, ike.Path{Local: sa.path.Local, Remote: n.New}, fx)
+		c, to := sa.childByID(n.ID), ike.Path{Local: sa.path.Local, Remote: n.New}
+		switch {
+		case c == nil || !c.Encap:
+		case sa.mobile.on && sa.nat.remote && !sa.nat.local:
+			sa.moveChildren(to, fx) // of ESP alone, RFC 4555, 3.9
+		default:
+			sa.moved(now, to, fx)
 		}
 	}
 }

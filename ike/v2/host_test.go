@@ -32,6 +32,8 @@ type host struct {
 	last    *SA // spawned or made last
 	asked   []ike.Activity
 	idle    ike.Idle // the answer
+	own     []netip.Addr
+	routes  map[netip.Addr]netip.Addr // from where the peer's addresses are reached
 }
 
 // plane is a data plane that only takes notes.
@@ -64,7 +66,7 @@ func (h *host) conn() *conf.Connection { return h.conf.Connections[0] }
 
 func (h *host) params() ike.Birth {
 	h.nextID++
-	return ike.Birth{SPI: h.random(), ID: h.nextID, Config: h.conf, Seed: 1}
+	return ike.Birth{SPI: h.random(), ID: h.nextID, Config: h.conf, Seed: 1, Own: h.own}
 }
 
 func (h *host) random() uint64 { return h.net.rand.Uint64() | 1 }
@@ -168,6 +170,12 @@ func (h *host) answer(q ike.Query) (any, error) {
 	case ike.NewIKESPI:
 		h.nextID++
 		return ike.NewSPI{SPI: h.random(), ID: h.nextID}, nil
+	case ike.Sources:
+		out := make([]netip.Addr, len(q.Remotes))
+		for i, r := range q.Remotes {
+			out[i] = h.routes[r]
+		}
+		return out, nil
 	case ike.Activity:
 		h.asked = append(h.asked, q)
 		return h.idle, nil

@@ -35,7 +35,7 @@ func (sa *SA) serveInformational(now ike.Instant, m *message, fx *ike.Effects) {
 		sa.close(now, "", refusedByPeer(n, "", 1), fx)
 		return
 	}
-	var gone []wire.Payload
+	gone := sa.serveMobility(now, m, fx)
 	for _, p := range m.payloads {
 		if d, ok := p.(*wire.Delete); ok {
 			if half := sa.deletedByPeer(now, d, fx); half != nil {

@@ -200,6 +200,7 @@ func (x *initExchange) accept(sa *SA, now ike.Instant, m *message, fx *ike.Effec
 		return
 	}
 	sa.nat = detectNAT(m.header, m.path, m.payloads)
+	sa.mobile.mapping = seenAs(m.payloads)
 	sa.nat.forced = sa.conn.ForceEncap
 	sa.fragments = sa.conn.Fragmentation && wire.FindNotify(m.payloads, wire.NotifyFragmentationSupported) != nil
 	sa.beet = knowsBEET(m.payloads)
@@ -220,7 +221,7 @@ func (x *initExchange) finish(sa *SA, now ike.Instant, fx *ike.Effects) {
 		sa.close(now, "", &ike.Refusal{Cause: ike.Internal, Err: err.Error()}, fx)
 		return
 	}
-	if sa.nat.encap() {
+	if sa.nat.encap() || sa.conn.MOBIKE && sa.mobile.mapping != nil { // RFC 4555, 3.3
 		sa.floatPorts()
 	}
 	sa.say(fx, ike.Step, "agreed on %s%s", sa.suite, natText(sa.nat))

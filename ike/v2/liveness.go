@@ -17,12 +17,28 @@ func (*liveness) name() string { return "IKE_DPD" }
 
 func (*liveness) start(sa *SA, now ike.Instant, fx *ike.Effects) {
 	sa.say(fx, ike.Step, "nothing heard from the peer for %s, asking whether it lives", now.Sub(sa.heard).Round(time.Second))
-	sa.request(now, wire.Informational, fx)
+	var ps []wire.Payload
+	if sa.mobile.on && sa.mobile.decides && sa.nat.local { // RFC 4555, 3.9
+		ps = natNotifies(sa.spiI, sa.spiR, sa.path, sa.nat.forced)
+	}
+	sa.request(now, wire.Informational, fx, ps...)
 }
 
 func (*liveness) resume(*SA, ike.Instant, ike.Done, *ike.Effects) {}
 
-func (*liveness) reply(sa *SA, _ ike.Instant, _ *message, _ *ike.Effects) { sa.end() }
+// reply implements exchange. A peer that sees another address than before has to be
+// told that it is ours: a NAT on the way has forgotten us.
+func (*liveness) reply(sa *SA, _ ike.Instant, m *message, _ *ike.Effects) {
+	sa.end()
+	seen := seenAs(m.payloads)
+	if seen == nil || !sa.mobile.on || !sa.mobile.decides {
+		return
+	}
+	if sa.mobile.mapping != nil && string(seen) != string(sa.mobile.mapping) {
+		sa.pushUpdate()
+	}
+	sa.mobile.mapping = seen
+}
 
 func (*liveness) fail(*SA, ike.Instant, *ike.Refusal, *ike.Effects) {}
 

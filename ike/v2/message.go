@@ -82,6 +82,7 @@ func (sa *SA) receiveReply(now ike.Instant, h wire.Header, dg ike.Datagram, fx *
 		return
 	}
 	sa.moved(now, dg.Path, fx)
+	sa.answeredBy(now, dg.Path, fx)
 	x := sa.active
 	x.reply(sa, now, m, fx)
 }

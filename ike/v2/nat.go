@@ -84,20 +84,21 @@ func (sa *SA) floatPorts() {
 // moved follows a peer behind a NAT whose mapping has changed; only an authentic
 // message that is not a repetition may do that (RFC 7296, 2.23).
 func (sa *SA) moved(_ ike.Instant, to ike.Path, fx *ike.Effects) {
-	if to == sa.path || !sa.nat.remote || sa.nat.local {
-		return
+	if to == sa.path || !sa.nat.remote || sa.nat.local || sa.mobile.on {
+		return // with MOBIKE the peer says so, RFC 4555, 3.9
 	}
 	old := sa.path
 	sa.path = to
 	if sa.state != ike.Up && sa.state != ike.Rekeying {
 		return
 	}
-	sa.moveChildren(fx)
+	sa.moveChildren(to, fx)
 	sa.say(fx, ike.Warning, "peer's NAT mapping changed from %s to %s", old.Remote, to.Remote)
 }
 
-func (sa *SA) moveChildren(fx *ike.Effects) {
+func (sa *SA) moveChildren(to ike.Path, fx *ike.Effects) {
 	for _, c := range sa.children {
-		fx.Do(ike.Install{Ops: c.Move(sa.path, c.Encap)})
+		c.Keepalive = sa.nat.local
+		fx.Do(ike.Install{Ops: c.Move(to, sa.nat.encap())})
 	}
 }

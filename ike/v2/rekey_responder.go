@@ -139,6 +139,7 @@ func (sa *SA) heir(now ike.Instant, own ike.NewSPI, s crypto.Suite, k keys, init
 	h.conn, h.initiator, h.state = sa.conn, initiator, ike.Up
 	h.nat, h.fragments, h.beet, h.suite, h.keys = sa.nat, sa.fragments, sa.beet, s, k
 	h.localID, h.remoteID = sa.localID, sa.remoteID
+	h.Own = sa.Own
 	h.established = now
 	h.setLifetime(now)
 	return h
@@ -150,6 +151,7 @@ func (sa *SA) bequeath(now ike.Instant, heir *SA, fx *ike.Effects) {
 	heir.path = sa.path
 	heir.children, heir.queue, heir.leftovers = sa.children, sa.queue, sa.leftovers
 	sa.children, sa.queue, sa.leftovers = nil, nil, nil
+	sa.bequeathMobility(heir)
 	sa.state, sa.expireAt, sa.rekeyAt = ike.Rekeyed, now.Add(replacedTime), ike.Never
 	s := heir.Status()
 	sa.report(fx, ike.Report{

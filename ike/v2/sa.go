@@ -53,7 +53,8 @@ type SA struct {
 	leaving     *ike.Refusal    // why it ends, where there is more to say than that it was terminated
 	doomed      *deleteExchange // ends it, or what replaces it, when it is no longer being replaced
 	pending     bool            // made by the peer to replace one that we are replacing ourselves: not in use yet
-	redundant   bool            // another replaces the same one: no report tells of it
+	mobile      mobility
+	redundant   bool // another replaces the same one: no report tells of it
 }
 
 // bootstrap is what only the first two exchanges need.
@@ -128,6 +129,8 @@ func (sa *SA) Step(now ike.Instant, ev ike.Event, fx *ike.Effects) {
 		sa.initiate(now, ev, fx)
 	case ike.Terminate:
 		sa.terminate(now, ev, fx)
+	case ike.Roamed:
+		sa.roamed(now, ev, fx)
 	case ike.Configured:
 		sa.configured(now, ev, fx)
 	}
@@ -142,9 +145,11 @@ const pollTime = 500 * time.Millisecond
 // concernsPending tells whether an event is for an IKE SA that is not in use yet. What
 // the peer sends by it is sent again.
 func (sa *SA) concernsPending(now ike.Instant, ev ike.Event) bool {
-	switch ev.(type) {
+	switch ev := ev.(type) {
 	case ike.Configured:
 		return true
+	case ike.Roamed:
+		sa.Own = ev.Own // the one that it may replace asks for paths
 	case ike.Timeout:
 		sa.heard = now // when it was last polled
 	}
@@ -238,7 +243,7 @@ func (sa *SA) Deadline() ike.Instant {
 	if sa.pending {
 		return sa.heard.Add(pollTime)
 	}
-	at := min(sa.expireAt, sa.silentAt())
+	at := min(sa.expireAt, sa.silentAt(), sa.roamedAt())
 	if sa.state == ike.Up {
 		at = min(at, sa.rekeyAt)
 	}
@@ -262,6 +267,9 @@ func (sa *SA) Deadline() ike.Instant {
 // timeout does what is due.
 func (sa *SA) timeout(now ike.Instant, fx *ike.Effects) {
 	sa.sweep(now, false, fx)
+	if now >= sa.roamedAt() {
+		sa.askSources(fx)
+	}
 	if now >= sa.expireAt {
 		sa.expire(now, fx)
 		return

@@ -86,7 +86,13 @@ func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
 	out.due = now.Add(sa.retransmitAfter(out.tries))
 	sa.say(fx, ike.Step, "no answer yet, request %d sent again (%d of %d)", out.id, out.tries, sa.Config.Retransmit.Tries)
 	sa.send(out.packets, fx)
+	if out.tries >= probeFrom {
+		sa.probe(fx)
+	}
 }
+
+// probeFrom is which repetition of a request is sent by other paths, too.
+const probeFrom = 2
 
 // unanswered ends an IKE SA whose peer does not answer.
 func (sa *SA) unanswered(now ike.Instant, fx *ike.Effects) {
