@@ -304,7 +304,7 @@ func TestAddressLostWithoutMOBIKE(t *testing.T) {
 	n.a.own = []netip.Addr{addrA2}
 	n.a.roam()
 	d := n.a.of(ike.IKEDown)
-	if !a.closed || len(d) != 1 || d[0].Why.Cause != ike.NoAnswer || !strings.Contains(d[0].Text, "192.0.2.1 is no longer an address of this host") {
+	if !a.closed || len(d) != 1 || d[0].Why.Cause != ike.Expired || !strings.Contains(d[0].Text, "192.0.2.1 is no longer an address of this host") {
 		t.Errorf("closed %v, %+v", a.closed, d)
 	}
 	n.a.empty()

@@ -130,13 +130,15 @@ func (sa *SA) roamed(now ike.Instant, ev ike.Roamed, fx *ike.Effects) {
 	case sa.mobile.on:
 		sa.mobile.roamed = true
 		sa.askSources(fx)
-	case lost && sa.conn != nil && (sa.established == ike.Never && sa.initiator || sa.established != ike.Never && sa.mayReauthenticate()):
-		sa.close(now, "", &ike.Refusal{
-			Cause: ike.NoAnswer, Err: local.String() + " is no longer an address of this host",
-			Hint: "with mobike = true on both sides the tunnel would move instead",
-		}, fx)
+	case lost && sa.established == ike.Never && sa.initiator:
+		sa.close(now, "", &ike.Refusal{Cause: ike.NoAnswer, Err: lostText(local)}, fx)
+	case lost && sa.established != ike.Never && sa.mayReauthenticate():
+		how := lostText(local) + ", the tunnel is set up again (with mobike = true on both sides it would move)"
+		sa.close(now, how, &ike.Refusal{Cause: ike.Expired, Err: how}, fx)
 	}
 }
+
+func lostText(local netip.Addr) string { return local.String() + " is no longer an address of this host" }
 
 // roamedAt is when to ask for paths what an IKE SA has been left that was replaced
 // before it had the answer.

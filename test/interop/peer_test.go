@@ -28,6 +28,7 @@ type link struct {
 	idA, idB string // identities, as both write them
 	v6       bool   // outer addresses
 	nat      bool   // B does not know where A comes from
+	roams    bool   // and A may have any address
 	encap    bool   // this end forces UDP encapsulation
 	behavior string
 	children []tunnel
@@ -88,7 +89,10 @@ func (e end) config() string {
 	}
 	var s strings.Builder
 	fmt.Fprintf(&s, "[dataplane]\nbackend = \"userspace\"\n\n[[phase1]]\nname = \"site\"\nkey_exchange = \"ikev2\"\n")
-	fmt.Fprintf(&s, "local_address = %q\nremote_gateway = %q\nproposals = %s\n", e.local, remote, quote(e.ike))
+	if !e.roams {
+		fmt.Fprintf(&s, "local_address = %q\n", e.local)
+	}
+	fmt.Fprintf(&s, "remote_gateway = %q\nproposals = %s\n", remote, quote(e.ike))
 	fmt.Fprintf(&s, "identifier = %q\npeer_identifier = %q\npre_shared_key = %q\n", e.localID, e.peer, e.psk)
 	fmt.Fprintf(&s, "connection_behavior = %q\nforce_udp_encapsulation = %v\n%s\n", behavior, e.encap, e.toml)
 	for _, c := range e.children {
@@ -105,12 +109,15 @@ func quote(list string) string {
 
 // swanctl is the end as strongSwan writes it.
 func (e end) swanctl() string {
-	remote := e.remote.String()
+	local, remote := e.local.String(), e.remote.String()
 	if e.nat && !e.left {
 		remote = "%any"
 	}
+	if e.roams {
+		local = "%any"
+	}
 	var s strings.Builder
-	fmt.Fprintf(&s, "connections {\n\tsite {\n\t\tversion = 2\n\t\tlocal_addrs = %s\n\t\tremote_addrs = %s\n", e.local, remote)
+	fmt.Fprintf(&s, "connections {\n\tsite {\n\t\tversion = 2\n\t\tlocal_addrs = %s\n\t\tremote_addrs = %s\n", local, remote)
 	fmt.Fprintf(&s, "\t\tproposals = %s\n\t\tencap = %s\n\t\t%s\n", e.ike, yes(e.encap), e.swan)
 	fmt.Fprintf(&s, "\t\tlocal { auth = psk\n\t\t\tid = \"%s\" }\n\t\tremote { auth = psk\n\t\t\tid = \"%s\" }\n\t\tchildren {\n", e.localID, e.peer)
 	for _, c := range e.children {

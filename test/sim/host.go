@@ -57,7 +57,7 @@ func (w *World) Host(name string, addr netip.Addr, c *conf.Config) *Host {
 	h.rand = rand.NewChaCha8(seed)
 	h.Plane = &Plane{reserved: make(map[uint32]bool), sas: make(map[esp.SAID]esp.SA), rng: rand.New(rand.NewPCG(w.rng.Uint64(), 2))} //nolint:gosec // a simulation
 	h.Shard = engine.NewShard(engine.ShardConfig{
-		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Config: c, Rand: h.rand, FirstID: 2, StepID: 2,
+		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Config: c, Rand: h.rand, FirstID: 2, StepID: 2, Own: []netip.Addr{addr},
 	}, h)
 	h.Steward = engine.NewSteward(engine.StewardConfig{Seed: w.rng.Uint64(), FirstID: 1, StepID: 2}, h)
 	w.hosts[addr] = h
@@ -68,6 +68,14 @@ func (w *World) Host(name string, addr netip.Addr, c *conf.Config) *Host {
 
 // Die takes the host off the network, without a word to anybody.
 func (h *Host) Die() { h.dead = true }
+
+// Move gives the host another address in the place of the one that it has.
+func (h *Host) Move(to netip.Addr) {
+	delete(h.world.hosts, h.Addr)
+	h.Addr = to
+	h.world.hosts[to] = h
+	h.give(engine.Roamed{Own: []netip.Addr{to}})
+}
 
 // Up and Down give commands; the outcome is in Outcomes under the number returned.
 func (h *Host) Up(conn, child string) uint64 {
@@ -190,6 +198,11 @@ func (h *Host) Ask(ref engine.Ref, a ike.Ask) {
 		h.later(planeTime+h.Lag, func() {
 			h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: h.Plane.idle(h.now(), q.SAs)}})
 		})
+		return
+	}
+	if q, ok := a.Query.(ike.Sources); ok {
+		from := slices.Repeat([]netip.Addr{h.Addr}, len(q.Remotes))
+		h.later(planeTime+h.Lag, func() { h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: from}}) })
 		return
 	}
 	r, ok := a.Query.(ike.Reserve)
