@@ -138,7 +138,9 @@ func (sa *SA) roamed(now ike.Instant, ev ike.Roamed, fx *ike.Effects) {
 	}
 }
 
-func lostText(local netip.Addr) string { return local.String() + " is no longer an address of this host" }
+func lostText(local netip.Addr) string {
+	return local.String() + " is no longer an address of this host"
+}
 
 // roamedAt is when to ask for paths what an IKE SA has been left that was replaced
 // before it had the answer.
