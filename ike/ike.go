@@ -106,6 +106,13 @@ type (
 	// Roamed tells that addresses, interfaces or routes of this host have changed; Own
 	// is what Birth.Own has become.
 	Roamed struct{ Own []netip.Addr }
+	// Suspected tells that a message by this path, which anybody may have sent, says that
+	// the peer has lost the IKE SA of these SPIs. It changes no more than when the peer is
+	// asked.
+	Suspected struct {
+		Path       Path
+		SPIi, SPIr uint64
+	}
 	// Configured tells that the configuration changed; Conn is what this SA's
 	// connection has become, nil when it was removed.
 	Configured struct {
@@ -121,6 +128,7 @@ func (Notice) event()     {}
 func (Initiate) event()   {}
 func (Terminate) event()  {}
 func (Roamed) event()     {}
+func (Suspected) event()  {}
 func (Configured) event() {}
 
 // Action is what a Machine wants done.

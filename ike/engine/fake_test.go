@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -62,6 +63,10 @@ func (m *fakes) CheckFirst(h wire.Header, _ []byte) error {
 
 func (m *fakes) RefuseVersion(wire.Header) []byte { return []byte("version") }
 func (m *fakes) InvalidSPI(wire.Header) []byte    { return []byte("spi") }
+
+func (m *fakes) SaysInvalidSPI(_ wire.Header, b []byte) bool {
+	return bytes.HasSuffix(b, []byte("spi"))
+}
 
 // demands is Cookies that know one good cookie: data that ends with "cookie".
 type demands struct{}

@@ -19,6 +19,8 @@ type Machines interface {
 	RefuseVersion(h wire.Header) []byte
 	// InvalidSPI answers a request for an IKE SA that is not there.
 	InvalidSPI(h wire.Header) []byte
+	// SaysInvalidSPI tells whether a message is such an answer.
+	SaysInvalidSPI(h wire.Header, b []byte) bool
 }
 
 // Cookies is the stateless defence against floods of first messages (RFC 7296,

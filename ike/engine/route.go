@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/wire"
@@ -66,6 +67,10 @@ func (s *Shard) receive(now ike.Instant, dg ike.Datagram) {
 		return
 	}
 	if e := s.bySPI[spi]; e != nil {
+		if s.cfg.Machines.SaysInvalidSPI(h, dg.Data) {
+			s.suspect(now, e, ike.Suspected{Path: dg.Path, SPIi: h.SPIi, SPIr: h.SPIr})
+			return
+		}
 		if !s.step(now, e, dg) {
 			s.drops[dropNoEffect]++
 		}
@@ -75,6 +80,19 @@ func (s *Shard) receive(now ike.Instant, dg ike.Datagram) {
 	if h.Flags&wire.FlagResponse == 0 && s.refusal.take(now) {
 		s.reply(dg, s.cfg.Machines.InvalidSPI(h))
 	}
+}
+
+// suspectTime is how often at most an IKE SA is told that its peer may have lost it.
+const suspectTime = 10 * time.Second
+
+// suspect tells an IKE SA that somebody says that the peer has lost it.
+func (s *Shard) suspect(now ike.Instant, e *entry, ev ike.Suspected) {
+	if e.half != nil || now < e.trusts {
+		s.drops[dropNoEffect]++
+		return
+	}
+	e.trusts = now.Add(suspectTime)
+	s.step(now, e, ev)
 }
 
 // otherVersion refuses a higher major version (RFC 7296, 2.5) and ignores a lower.

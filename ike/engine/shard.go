@@ -97,6 +97,7 @@ type entry struct {
 	conn    string   // empty while unknown
 	reqIDs  []uint32 // of its children
 	closed  bool
+	trusts  ike.Instant // until when nobody is listened to who says that the peer has lost it
 }
 
 // Shard owns IKE SAs: it gives them what comes in and carries out what they want.

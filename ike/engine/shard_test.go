@@ -325,3 +325,49 @@ func TestReconfigured(t *testing.T) {
 		}
 	}
 }
+
+// That the peer has lost an IKE SA is passed on, since it is for the machine to ask, but
+// not as often as somebody likes to say so.
+func TestSuspected(t *testing.T) {
+	m := &fakes{}
+	s, _ := newShard(conf.HalfOpenLimits{}, m, 0, 1)
+	s.Handle(0, Dial{ID: 1, Conn: &conf.Connection{Name: "site"}, Path: testPath})
+	says := func(now ike.Instant) int {
+		before := len(m.made[0].events)
+		for range 5 {
+			s.Handle(now, Received{ike.Datagram{Path: testPath, Data: message(wire.Informational, m.made[0].birth.SPI, 7, wire.FlagResponse, 2, "spi")}})
+		}
+		told := m.made[0].events[before:]
+		for _, ev := range told {
+			if ev != (ike.Suspected{Path: testPath, SPIi: m.made[0].birth.SPI, SPIr: 7}) {
+				t.Errorf("it was given %T", ev)
+			}
+		}
+		return len(told)
+	}
+	for i, c := range []struct {
+		at   ike.Instant
+		want int
+	}{{1, 1}, {2, 0}, {ike.Instant(suspectTime), 0}, {ike.Instant(suspectTime) + 1, 1}} {
+		if got := says(c.at); got != c.want {
+			t.Errorf("step %d: told %d times, want %d", i, got, c.want)
+		}
+	}
+}
+
+// Roamed reaches every machine, and those that are made afterwards.
+func TestRoamed(t *testing.T) {
+	m := &fakes{}
+	s, _ := newShard(conf.HalfOpenLimits{}, m, 0, 1)
+	s.Handle(0, Dial{ID: 1, Conn: &conf.Connection{Name: "site"}, Path: testPath})
+	own := []netip.Addr{ownAddr.Addr()}
+	s.Handle(0, Roamed{Own: own})
+	s.Handle(0, Dial{ID: 2, Conn: &conf.Connection{Name: "site"}, Path: testPath})
+	ev, ok := m.made[0].events[len(m.made[0].events)-1].(ike.Roamed)
+	if !ok || len(ev.Own) != 1 || ev.Own[0] != own[0] {
+		t.Errorf("machine 1 learned %v", m.made[0].events)
+	}
+	if got := m.made[1].birth.Own; len(got) != 1 || got[0] != own[0] {
+		t.Errorf("machine 2 was born with %v", got)
+	}
+}

@@ -11,17 +11,22 @@ import (
 
 // liveness asks whether the peer lives by an empty INFORMATIONAL (RFC 7296, 2.4). A
 // peer that does not answer is given up as it is for every other request.
-type liveness struct{}
+type liveness struct {
+	doubted bool // the peer is said to have lost the IKE SA
+}
 
 func (*liveness) name() string { return "IKE_DPD" }
 
-func (*liveness) start(sa *SA, now ike.Instant, fx *ike.Effects) {
+func (x *liveness) start(sa *SA, now ike.Instant, fx *ike.Effects) {
 	sa.say(fx, ike.Step, "nothing heard from the peer for %s, asking whether it lives", now.Sub(sa.heard).Round(time.Second))
 	var ps []wire.Payload
 	if sa.mobile.on && sa.mobile.decides && sa.nat.local { // RFC 4555, 3.9
 		ps = natNotifies(sa.spiI, sa.spiR, sa.path, sa.nat.forced)
 	}
 	sa.request(now, wire.Informational, fx, ps...)
+	if x.doubted {
+		sa.hurry(now, fx)
+	}
 }
 
 func (*liveness) resume(*SA, ike.Instant, ike.Done, *ike.Effects) {}

@@ -32,3 +32,12 @@ func (Machines) RefuseVersion(h wire.Header) []byte {
 // InvalidSPI is the answer to a request for an IKE SA that is not there (RFC 7296,
 // 2.21.4): INVALID_IKE_SPI, unprotected.
 func (Machines) InvalidSPI(h wire.Header) []byte { return unprotected(h, wire.NotifyInvalidIKESPI) }
+
+// SaysInvalidSPI tells whether a message is such an answer.
+func (Machines) SaysInvalidSPI(h wire.Header, b []byte) bool {
+	if h.Flags&wire.FlagResponse == 0 || h.NextPayload != wire.PayloadNotify || h.Exchange == wire.IKESAInit || int(h.Length) > len(b) {
+		return false
+	}
+	ps, err := wire.Parse(h.NextPayload, b[wire.HeaderLen:h.Length], wire.Limits{})
+	return err == nil && len(ps) == 1 && wire.FindNotify(ps, wire.NotifyInvalidIKESPI) != nil
+}

@@ -131,6 +131,8 @@ func (sa *SA) Step(now ike.Instant, ev ike.Event, fx *ike.Effects) {
 		sa.terminate(now, ev, fx)
 	case ike.Roamed:
 		sa.roamed(now, ev, fx)
+	case ike.Suspected:
+		sa.suspected(now, ev, fx)
 	case ike.Configured:
 		sa.configured(now, ev, fx)
 	}

@@ -30,7 +30,15 @@ type outgoing struct {
 	tries    int // retransmissions so far
 	rounds   int // of Retransmit.Tries of them that are over
 	due      ike.Instant
+	doubted  bool // the peer seems not to know the IKE SA
 }
+
+// A peer that seems not to know the IKE SA any more is asked again so often, at these
+// intervals, and given up then.
+const (
+	doubtTries = 3
+	doubtTime  = time.Second
+)
 
 // maxRounds bounds how often a request that is not answered is begun anew because the
 // peer lives: its own requests have come in the meantime, so that it is the network that
@@ -74,6 +82,10 @@ func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
 		sa.close(now, "", x.verdict, fx)
 		return
 	}
+	if out.doubted && sa.heard <= out.begun {
+		sa.ask(now, fx)
+		return
+	}
 	if out.tries >= sa.Config.Retransmit.Tries {
 		if sa.heard <= out.begun || out.rounds >= maxRounds {
 			sa.unanswered(now, fx)
@@ -89,6 +101,44 @@ func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
 	if out.tries >= probeFrom {
 		sa.probe(fx)
 	}
+}
+
+// suspected asks a peer for certainty that is said not to know the IKE SA any more
+// (INVALID_IKE_SPI, RFC 7296, 2.21.4). Who said so is not known: all that comes of it is
+// that the peer is asked now, and waited for less long. One that lives does answer.
+func (sa *SA) suspected(now ike.Instant, ev ike.Suspected, fx *ike.Effects) {
+	// A replaced one is known to the peer when it has got our answer.
+	known := sa.win.nextRecv > 0 || sa.win.nextSend > 1
+	if sa.state != ike.Up || !known || ev.Path != sa.path || ev.SPIi != sa.spiI || ev.SPIr != sa.spiR {
+		return
+	}
+	switch {
+	case sa.win.out != nil:
+		sa.hurry(now, fx)
+	case sa.active == nil && len(sa.queue) == 0:
+		sa.push(&liveness{doubted: true})
+	}
+}
+
+// hurry waits for less long for the answer to the request under way.
+func (sa *SA) hurry(now ike.Instant, fx *ike.Effects) {
+	if out := sa.win.out; out != nil && !out.doubted {
+		sa.say(fx, ike.Step, "the peer is said not to know phase 1 any more (INVALID_IKE_SPI), asking it for certainty")
+		out.doubted, out.begun, out.tries, out.due = true, now, 0, now.Add(doubtTime)
+	}
+}
+
+// ask repeats a request to a peer that seems not to know the IKE SA.
+func (sa *SA) ask(now ike.Instant, fx *ike.Effects) {
+	out := sa.win.out
+	if out.tries >= doubtTries {
+		why := &ike.Refusal{Cause: ike.NoAnswer, Hint: "it has lost phase 1, as by a restart (INVALID_IKE_SPI)"}
+		sa.close(now, "the peer has lost it, as by a restart (INVALID_IKE_SPI)", why, fx)
+		return
+	}
+	out.tries++
+	out.due = now.Add(doubtTime)
+	sa.send(out.packets, fx)
 }
 
 // probeFrom is which repetition of a request is sent by other paths, too.

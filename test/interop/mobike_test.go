@@ -24,6 +24,21 @@ func roamingLink() link {
 	return k
 }
 
+// restored gives A its outer addresses back when the test is over.
+func (w *world) restored(t *testing.T) {
+	t.Cleanup(func() {
+		w.roam(t, lab.OuterA4)
+		if err := w.A.Address("outer", lab.OuterA6.String()+"/64"); err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		defer cancel()
+		if out, err := w.A.Run(ctx, "ip", "-6", "route", "replace", "default", "via", "2001:db8:a::1"); err != nil {
+			t.Error(err, out)
+		}
+	})
+}
+
 // flush takes A's outer addresses of a family away.
 func (w *world) flush(t *testing.T, family string) {
 	t.Helper()
@@ -78,6 +93,7 @@ func TestMOBIKE(t *testing.T) {
 	}{{"goiked moves", false, true}, {"strongSwan moves", true, false}, {"two goiked", false, false}} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
+			w.restored(t)
 			w.flush(t, "-6") // else strongSwan goes over to IPv6, and stays there
 			a, b := w.ends(roamingLink())
 			a.encap, b.encap = c.swanB, c.swanA
@@ -116,6 +132,7 @@ func TestMOBIKE(t *testing.T) {
 // A NAT appears between the ends when A moves behind it: ESP goes in UDP from then on.
 func TestMOBIKEBehindNAT(t *testing.T) {
 	w := newWorld(t)
+	w.restored(t)
 	a, b := w.ends(roamingLink())
 	gb, ga := b.start(t), a.start(t)
 	logs := func() string { return "A: " + last(ga.Log(), 25) + "\nB: " + last(gb.Log(), 25) }
@@ -145,6 +162,7 @@ func TestMOBIKEBehindNAT(t *testing.T) {
 // Without MOBIKE the tunnel is set up again, in seconds.
 func TestAddressLost(t *testing.T) {
 	w := newWorld(t)
+	w.restored(t)
 	k := roamingLink()
 	k.behavior, k.toml, k.swan = "start", "mobike = false\n", "mobike = no"
 	a, b := w.ends(k)
