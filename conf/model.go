@@ -238,6 +238,9 @@ type Child struct {
 	// is then left out instead of being an error.
 	DefaultProposals bool
 	Lifetime         time.Duration // hard limit, Forever: none
+	LifetimeBytes    uint64        // hard limit of what each SA carries, 0: none
+	LifetimePackets  uint64
+	Inactivity       time.Duration // without traffic, after which it is closed; Forever: none
 	Window           uint32        // replay window in packets
 	IPComp           bool
 	Kernel           Kernel

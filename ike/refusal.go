@@ -83,6 +83,8 @@ func (r *Refusal) head() string {
 		return "ended"
 	case Expired:
 		return "its lifetime is over"
+	case Unused:
+		return "not in use"
 	}
 	return "failed"
 }

@@ -65,6 +65,7 @@ const (
 	Internal                      // something failed on this host
 	Terminated                    // ended by command
 	Expired                       // the lifetime of the IKE SA is over, or its reauthentication is due: it is to be set up again at once
+	Unused                        // it had no traffic for as long as inactivity says; traffic asks for it again
 )
 
 // Refusal is the structured reason why a negotiation failed, on either side.

@@ -36,6 +36,9 @@ var phase2Keys = []key[*phase2]{
 	word("protocol", func(p *phase2) *crypto.Proto { return &p.child.Protocol },
 		[]choice[crypto.Proto]{{word: "esp", is: crypto.ESP}, {word: "ah", is: crypto.AH}}),
 	life("lifetime", func(p *phase2) *time.Duration { return &p.child.Lifetime }),
+	count("lifetime_bytes", func(p *phase2) *uint64 { return &p.child.LifetimeBytes }),
+	count("lifetime_packets", func(p *phase2) *uint64 { return &p.child.LifetimePackets }),
+	life("inactivity", func(p *phase2) *time.Duration { return &p.child.Inactivity }),
 	{"proposals", func(_ scope, p *phase2, it *item) { p.algs.proposals = it }},
 	{"encryption", func(_ scope, p *phase2, it *item) { p.algs.encryption = it }},
 	{"key_length", func(_ scope, p *phase2, it *item) { p.algs.keyLength = it }},
@@ -104,6 +107,20 @@ func (r *reader) compress() {
 			}
 		}
 	}
+}
+
+// leastCount is the least that an SA carries in its life: less would keep both sides
+// busy with nothing but replacing it.
+const leastCount = 1000
+
+// count is a key that is how much an SA carries.
+func count(name string, into func(*phase2) *uint64) key[*phase2] {
+	allowed := fmt.Sprintf("an integer of at least %d", leastCount)
+	return key[*phase2]{name, func(s scope, p *phase2, it *item) {
+		if n, ok := s.integer(name, it.value, leastCount, math.MaxInt64, allowed); ok {
+			*into(p) = uint64(n)
+		}
+	}}
 }
 
 // mark is a key that is a mark of packets.

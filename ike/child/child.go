@@ -32,6 +32,10 @@ type SA struct {
 	Installed  ike.Instant
 	RekeyAt    ike.Instant // when this side begins to replace it
 	ExpireAt   ike.Instant
+	Limits     esp.Limits
+	UsedAt     ike.Instant // when it is known to have carried traffic last
+	IdleAt     ike.Instant // when to look whether it is in use
+	Unused     bool        // it ends for want of traffic
 	// Quiet: no report has told of it, since it may lose against another replacement of
 	// the same child (RFC 7296, 2.8.1).
 	Quiet bool

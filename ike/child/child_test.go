@@ -34,7 +34,7 @@ func newChild(m conf.Mode) *SA {
 		ID: 7, Conn: "site", Name: "lan", Conf: &conf.Child{Window: 64, Lifetime: 3600e9}, ReqID: 42, Mode: m,
 		Suite: crypto.Suite{Proto: crypto.ESP, Encr: crypto.Alg{Type: crypto.Encr, ID: crypto.EncrAESGCM16, KeyBits: 256}},
 		SPIIn: 0x100, SPIOut: 0x200, Local: network("10.1.0.0/16"), Remote: network("10.2.0.0/16"),
-		Path: ike.Path{Local: local, Remote: remote},
+		Path: ike.Path{Local: local, Remote: remote}, Limits: esp.Limits{HardTime: 3600e9},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/goike/goike/conf"
+	"github.com/goike/goike/esp"
 )
 
 // RekeyAfter is how long after its beginning an SA is to be replaced: margin and up to
@@ -28,8 +29,34 @@ func RekeyAfter(lifetime, margin time.Duration, fuzz int, spread uint64) (after 
 	return latest - Share(latest-earliest, spread), true
 }
 
+// marginPart is the part of a number of octets or packets that is the margin: a tenth,
+// as strongSwan has it.
+const marginPart = 10
+
+// Limits are those of the SAs of a child: in time, octets and packets. When it is to be
+// replaced by this side there is a soft limit before each of the latter, at random up to
+// fuzz percent of the margin earlier.
+func Limits(c *conf.Child, replaced bool, fuzz int, spread uint64) esp.Limits {
+	l := esp.Limits{HardTime: c.Lifetime, HardBytes: c.LifetimeBytes, HardPackets: c.LifetimePackets}
+	if replaced {
+		l.SoftBytes, l.SoftPackets = soft(c.LifetimeBytes, fuzz, spread), soft(c.LifetimePackets, fuzz, spread)
+	}
+	return l
+}
+
+func soft(hard uint64, fuzz int, spread uint64) uint64 {
+	margin := float64(hard) / marginPart
+	early := margin * float64(fuzz) / 100 * fraction(spread)
+	return hard - uint64(min(margin+early, 0.75*float64(hard)))
+}
+
 // Share is a part of d, from nothing to all of it, as spread says.
 func Share(d time.Duration, spread uint64) time.Duration {
+	return time.Duration(float64(d) * fraction(spread))
+}
+
+// fraction is a number from 0 up to 1.
+func fraction(spread uint64) float64 {
 	const bits = 53
-	return time.Duration(float64(d) * (float64(spread>>(64-bits)) / (1 << bits)))
+	return float64(spread>>(64-bits)) / (1 << bits)
 }

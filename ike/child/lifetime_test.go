@@ -7,6 +7,7 @@ import (
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/crypto"
+	"github.com/goike/goike/esp"
 )
 
 // A replacement begins between margin with fuzz and margin before the end, and what
@@ -39,6 +40,28 @@ func TestRekeyAfter(t *testing.T) {
 	}
 	if _, ok := RekeyAfter(conf.Forever, time.Minute, 100, 0); ok {
 		t.Error("what lives for ever is replaced")
+	}
+}
+
+// An SA that carries much is replaced when a tenth of what it may carry is left, and up
+// to fuzz percent of that earlier.
+func TestLimits(t *testing.T) {
+	c := &conf.Child{Lifetime: time.Hour, LifetimeBytes: 1_000_000, LifetimePackets: 5000}
+	late, early := Limits(c, true, 100, 0), Limits(c, true, 100, math.MaxUint64)
+	if late != (esp.Limits{HardTime: time.Hour, SoftBytes: 900_000, HardBytes: 1_000_000, SoftPackets: 4500, HardPackets: 5000}) {
+		t.Errorf("latest %+v", late)
+	}
+	if early.SoftBytes < 800_000 || early.SoftBytes > 800_001 || early.SoftPackets < 4000 || early.SoftPackets > 4001 {
+		t.Errorf("earliest %+v", early)
+	}
+	if l := Limits(c, true, 100_000, math.MaxUint64); l.SoftBytes != 250_000 {
+		t.Errorf("with much fuzz %+v", l)
+	}
+	if l := Limits(c, false, 100, 0); l.SoftBytes != 0 || l.SoftPackets != 0 || l.HardBytes != 1_000_000 {
+		t.Errorf("that is not replaced by this side: %+v", l)
+	}
+	if l := Limits(&conf.Child{}, true, 100, 0); l != (esp.Limits{}) {
+		t.Errorf("without limits %+v", l)
 	}
 }
 

@@ -31,7 +31,7 @@ func (c *SA) appendSAs(ops []esp.Op, dir esp.Direction, k Keys) []esp.Op {
 	compress := sa
 	sa.Encr, sa.EncrKey, sa.Integ, sa.IntegKey = c.Suite.Encr, k.Encr, c.Suite.Integ, k.Integ
 	sa.ESN, sa.Window = c.Suite.ESN.ID == crypto.ESNYes, c.Conf.Window
-	sa.Encap, sa.Limits = c.encap(), esp.Limits{HardTime: c.Conf.Lifetime}
+	sa.Encap, sa.Limits = c.encap(), c.Limits
 	sa.SetMark, sa.Offload = mark(c.Conf.Kernel.SetMarkIn), esp.Offload(c.Conf.Kernel.Offload)
 	if dir == esp.Out {
 		sa.SetMark = mark(c.Conf.Kernel.SetMarkOut)

@@ -99,6 +99,11 @@ func (s *Steward) ikeDown(now ike.Instant, r ike.Report) {
 	if cause == ike.Expired || now.Sub(sa.established) >= stable {
 		l.flaps = 0
 	}
+	if cause == ike.Unused {
+		s.rest(l, l.names())
+		s.reconcile(now, l)
+		return
+	}
 	if cause == ike.NoAnswer && !s.afterSilence(l) {
 		s.reconcile(now, l)
 		return
@@ -131,6 +136,15 @@ func (s *Steward) afterSilence(l *link) bool {
 		s.trap(l)
 	}
 	return false
+}
+
+// rest gives up children that nobody uses until traffic asks for them.
+func (s *Steward) rest(l *link, names []string) {
+	l.leave(names)
+	if l.conn.Gateway.Dialable() {
+		l.trapped = true
+		s.trap(l)
+	}
 }
 
 // recall wants again what a lost IKE SA has had. A connection that only waits for its
@@ -255,6 +269,9 @@ func (s *Steward) childDown(now ike.Instant, r ike.Report) {
 	if sa.counts() && !c.ending {
 		sa.fell(now, c.name)
 		s.pause(now, l, c)
+	}
+	if r.Why != nil && r.Why.Cause == ike.Unused && l.up[c.name] == 0 {
+		s.rest(l, []string{c.name})
 	}
 	s.reconcile(now, l)
 }

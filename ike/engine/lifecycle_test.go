@@ -320,3 +320,36 @@ func TestUpWhileLocating(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// A tunnel that was closed for want of traffic is not asked for again until there is
+// some, whatever its behavior.
+func TestUnusedWaitsForTraffic(t *testing.T) {
+	for _, b := range []conf.Behavior{conf.Start, conf.OnDemand} {
+		cfg := twoChildren(b)
+		o := newOffice(t, cfg)
+		if b == conf.OnDemand {
+			o.handle(Acquired{Acquire: esp.Acquire{Policy: "site/lan"}})
+		}
+		sa := o.locate(nil).ID
+		o.up(sa, true, "")
+		lan := o.childUp(sa, "lan")
+		o.childUp(sa, "voice")
+		o.wait(time.Hour)
+		o.orders = nil
+		unused := &ike.Refusal{Cause: ike.Unused}
+		o.handle(Heard{ike.Report{Kind: ike.ChildDown, Conn: "site", IKE: sa, Child: "lan", ChildID: lan, Why: unused}})
+		o.wait(time.Hour)
+		if len(o.orders) != 0 {
+			t.Errorf("%v: asked for again: %+v", b, o.orders)
+		}
+		o.handle(Acquired{Acquire: esp.Acquire{Policy: "site/lan"}})
+		if len(o.orders) != 1 || o.orders[0].Event.(ike.Initiate).Child != "lan" {
+			t.Errorf("%v: traffic: %+v", b, o.orders)
+		}
+		o.handle(Heard{ike.Report{Kind: ike.IKEDown, Conn: "site", IKE: sa, Why: unused}})
+		o.wait(time.Hour)
+		if c := o.s.Conns()[0]; c.State != "on-demand" && c.State != "stopped" || c.NextTry != ike.Never || o.s.byName["site"].stage != idle {
+			t.Errorf("%v: set up again without traffic: %+v", b, c)
+		}
+	}
+}

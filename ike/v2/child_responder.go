@@ -108,6 +108,7 @@ func (t *childTask) begin(sa *SA, now ike.Instant, m *message, fx *ike.Effects) 
 	q := sa.reserve(choice.conf, 0)
 	if t.old != nil {
 		q.ReqID = t.old.ReqID
+		sa.askBefore(t.old, fx)
 	}
 	t.ask(sa, t, q, fx)
 }
@@ -161,6 +162,7 @@ func (t *childTask) install(sa *SA, now ike.Instant, fx *ike.Effects) error {
 	}
 	t.sayUncompressed(sa, t.choice.conf, fx)
 	c := sa.newChild(now, t.choice.conf, t.spi, t.cpi, t.choice.agreement)
+	inheritUse(now, c, t.old)
 	if t.old != nil {
 		c.Replaces = t.old.ID
 	}

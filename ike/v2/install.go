@@ -146,6 +146,9 @@ func (i *installation) install(sa *SA, now ike.Instant, dh, ni, nr []byte, fx *i
 		i.cpi = 0
 	}
 	c := sa.newChild(now, i.conf, i.spi, i.cpi, i.agreement)
+	if i.by != nil {
+		inheritUse(now, c, i.by.old)
+	}
 	out, in, err := child.DeriveKeys(sa.prf(), sa.keys.d, dh, ni, nr, i.suite)
 	if err != nil {
 		i.fail(sa, now, &ike.Refusal{Cause: ike.Internal, Err: err.Error()}, fx)
@@ -173,6 +176,11 @@ func (sa *SA) newChild(now ike.Instant, c *conf.Child, own ike.Reserved, cpi uin
 		Path: sa.path, Encap: sa.nat.encap(), Keepalive: sa.nat.local, Installed: now,
 	}
 	n.ExpireAt, n.RekeyAt = sa.lifetime(now, c.Lifetime)
+	n.Limits = child.Limits(c, sa.conn.Rekey, sa.conn.RekeyFuzz, sa.spread())
+	n.UsedAt, n.IdleAt = now, ike.Never
+	if c.Inactivity != conf.Forever {
+		n.IdleAt = now.Add(c.Inactivity)
+	}
 	return n
 }
 

@@ -84,6 +84,9 @@ func (sa *SA) due(now ike.Instant, fx *ike.Effects) {
 		} else if now >= c.RekeyAt {
 			sa.replace(c)
 		}
+		if now >= c.IdleAt {
+			sa.askUse(c, fx)
+		}
 	}
 	if now < sa.rekeyAt || sa.state != ike.Up {
 		return

@@ -21,6 +21,7 @@ func (x *childExchange) startRekey(sa *SA, now ike.Instant, fx *ike.Effects) {
 		return
 	}
 	old.State = ike.ChildRekeying
+	sa.askBefore(old, fx)
 	x.child, x.proposals = sameAgain(sa, old), oldFirst(old)
 	x.group = firstGroup(x.proposals)
 	sa.say(fx, ike.Step, "replacing %s%s", old.Name, withKey(x.group))

@@ -258,7 +258,7 @@ func (sa *SA) Deadline() ike.Instant {
 		at = min(at, out.due)
 	}
 	for _, c := range sa.children {
-		at = min(at, c.ExpireAt, c.RekeyAt)
+		at = min(at, c.ExpireAt, c.RekeyAt, c.IdleAt)
 	}
 	if len(sa.leftovers) > 0 {
 		at = min(at, sa.leftovers[0].at)

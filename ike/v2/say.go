@@ -40,7 +40,11 @@ func (sa *SA) reportUp(fx *ike.Effects, contact bool) {
 func (sa *SA) reportChild(fx *ike.Effects, kind ike.ReportKind, c *child.SA, text string) {
 	s := sa.Status()
 	s.Children = []ike.ChildStatus{c.Status()}
-	sa.report(fx, ike.Report{Kind: kind, Child: c.Name, ChildID: c.ID, SA: &s, Text: text})
+	r := ike.Report{Kind: kind, Child: c.Name, ChildID: c.ID, SA: &s, Text: text}
+	if c.Unused && kind == ike.ChildDown {
+		r.Why = &ike.Refusal{Cause: ike.Unused, Err: text}
+	}
+	sa.report(fx, r)
 }
 
 // reportRekeyed reports that a child SA was replaced.
