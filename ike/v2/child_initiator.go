@@ -44,7 +44,7 @@ func (x *childExchange) name() string {
 	if x.old != nil {
 		return "CHILD_REKEY"
 	}
-	return "CREATE_CHILD_SA"
+	return "CHILD_CREATE"
 }
 
 func (x *childExchange) start(sa *SA, now ike.Instant, fx *ike.Effects) {

@@ -54,7 +54,7 @@ func TestCreateChild(t *testing.T) {
 			}
 			before := len(n.sent)
 			from.step(sa, ike.Initiate{Child: "second"})
-			if got := sa.Status().Active; len(got) > 0 && got[0] != "CREATE_CHILD_SA" {
+			if got := sa.Status().Active; len(got) > 0 && got[0] != "CHILD_CREATE" {
 				t.Error(got)
 			}
 			n.run()

@@ -24,7 +24,12 @@ type deleteExchange struct {
 	why   string
 }
 
-func (x *deleteExchange) name() string { return "INFORMATIONAL" }
+func (x *deleteExchange) name() string {
+	if x.child != nil || x.named != "" || x.spi != 0 {
+		return "CHILD_DELETE"
+	}
+	return "IKE_DELETE"
+}
 
 func (x *deleteExchange) start(sa *SA, now ike.Instant, fx *ike.Effects) {
 	if x.named != "" {

@@ -39,7 +39,7 @@ type initReply struct {
 	nonce []byte
 }
 
-func (x *initExchange) name() string { return "IKE_SA_INIT" }
+func (x *initExchange) name() string { return "IKE_INIT" }
 
 func (x *initExchange) start(sa *SA, _ ike.Instant, fx *ike.Effects) {
 	sa.state = ike.Connecting

@@ -221,7 +221,7 @@ func TestRenewByLimit(t *testing.T) {
 		n.soft(a)
 	}
 	n.a.step(a, ike.Notice{Notice: esp.Expire{ID: a.children[0].OutboundID(), Hard: true}})
-	if s := a.Status(); len(s.Active) != 1 || !slices.Equal(s.Queued, []string{"INFORMATIONAL"}) {
+	if s := a.Status(); len(s.Active) != 1 || !slices.Equal(s.Queued, []string{"CHILD_DELETE"}) {
 		t.Errorf("%v %v", s.Active, s.Queued)
 	}
 	n.a.hold = false

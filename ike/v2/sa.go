@@ -79,6 +79,7 @@ type ticketHolder struct {
 // way, gathers what it needs, and sends its request with SA.request.
 type exchange interface {
 	resumer
+	// name is what strongSwan calls such a task.
 	name() string
 	start(sa *SA, now ike.Instant, fx *ike.Effects)
 	// reply handles the authenticated response.
