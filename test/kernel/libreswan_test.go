@@ -35,6 +35,7 @@ func (e end) pluto() (conf, secrets string) {
 	fmt.Fprintf(&s, "conn site\n\tikev2=insist\n\tauthby=secret\n\tauto=add\n\tleftupdown=%%disabled\n\tpfs=no\n")
 	fmt.Fprintf(&s, "\tleft=%s\n\tleftid=@%s\n\tright=%s\n\trightid=@%s\n", e.local, e.localID, remote, e.peer)
 	fmt.Fprintf(&s, "\tike=aes_gcm128-sha2_256;dh31\n\tesp=%s\n\ttype=%s\n\tesn=%s\n", plutoProposals[c.esp], c.mode, yes(strings.HasSuffix(c.esp, "-esn")))
+	s.WriteString(e.plutoLines)
 	if local, remote := e.nets(c); local != "" {
 		fmt.Fprintf(&s, "\tleftsubnet=%s\n\trightsubnet=%s\n", local, remote)
 	}

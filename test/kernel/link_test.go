@@ -25,12 +25,15 @@ type child struct {
 type link struct {
 	v6       bool // outer addresses
 	nat      bool // A is behind a NAT: B does not know where it comes from
+	roams    bool // nor which address of its own A has
 	encap    bool // this end forces UDP encapsulation
 	behavior string
 	children []child
 	global   string // lines before the connection, of goike
 	toml     string // lines of the connection, of goike
 	swan     string // and of strongSwan
+	// plutoLines are those of libreswan.
+	plutoLines string
 }
 
 const (
@@ -74,7 +77,7 @@ func (e end) nets(c child) (local, remote string) {
 }
 
 // waits tells whether this end cannot call the other one.
-func (e end) waits() bool { return e.nat && !e.left }
+func (e end) waits() bool { return (e.nat || e.roams) && !e.left }
 
 // config is the end as goike writes it.
 func (e end) config(backend string) string {
@@ -84,7 +87,10 @@ func (e end) config(backend string) string {
 	}
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s\n[dataplane]\nbackend = %q\n\n[[phase1]]\nname = \"site\"\nkey_exchange = \"ikev2\"\n", e.global, backend)
-	fmt.Fprintf(&s, "local_address = %q\nremote_gateway = %q\nproposals = [%q]\n", e.local, remote, ike)
+	if !e.roams {
+		fmt.Fprintf(&s, "local_address = %q\n", e.local)
+	}
+	fmt.Fprintf(&s, "remote_gateway = %q\nproposals = [%q]\n", remote, ike)
 	fmt.Fprintf(&s, "identifier = %q\npeer_identifier = %q\npre_shared_key = %q\n", e.localID, e.peer, psk)
 	fmt.Fprintf(&s, "connection_behavior = %q\nforce_udp_encapsulation = %v\n%s\n", behavior, e.encap, e.toml)
 	for _, c := range e.children {
