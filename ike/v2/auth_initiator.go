@@ -36,8 +36,12 @@ func (x *authExchange) start(sa *SA, now ike.Instant, fx *ike.Effects) {
 
 // first is the child to begin with: the first that is wanted or, when none is and
 // the peer does not do without, the first that is configured. Otherwise it says why
-// there is none, if there is a reason.
+// there is none, if there is a reason. Those that are wanted wait where childless says
+// so.
 func (x *authExchange) first(sa *SA, fx *ike.Effects) (c *conf.Child, packet *esp.Selector, why *ike.Refusal) {
+	if sa.boot.childless && sa.conn.Childless.First() {
+		return nil, nil, nil
+	}
 	for wanted := sa.takeWanted(); wanted != nil; wanted = sa.takeWanted() {
 		if c, why = sa.childNamed(wanted.childName); why == nil {
 			return c, wanted.packet, nil
@@ -66,7 +70,7 @@ func (x *authExchange) alone(sa *SA, now ike.Instant, why *ike.Refusal, fx *ike.
 	}
 	if why == nil {
 		why = &ike.Refusal{
-			Cause: ike.NoConnection, Err: "the connection has no phase 2, and the peer wants one (it does not know RFC 6023)",
+			Cause: ike.NoConnection, Err: "the connection has no phase 2, and an IKE SA without one is not possible: " + whyNotChildless(sa.conn),
 		}
 	}
 	sa.close(now, "", why, fx)

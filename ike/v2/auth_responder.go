@@ -28,8 +28,13 @@ func (sa *SA) serveAuth(now ike.Instant, m *message, fx *ike.Effects) {
 	sa.localID = sa.answerID(conn, c.own)
 	sa.boot.contact = wire.FindNotify(m.payloads, wire.NotifyInitialContact) != nil
 	sa.say(fx, ike.Step, "%s is authenticated", c.peer)
+	offer, _ := wire.Find[*wire.SA](m.payloads)
+	if why := checkChildless(conn, offer == nil); why != "" {
+		sa.refuseBroken(now, &wire.ProtocolError{Notify: wire.NotifyInvalidSyntax, Reason: why}, fx)
+		return
+	}
 	t := &childTask{authPayloads: sa.proofPayloads(conn)}
-	if offer, _ := wire.Find[*wire.SA](m.payloads); offer == nil {
+	if offer == nil {
 		t.finish(sa, now, nil, fx) // without a child, RFC 6023
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/goike/goike/conf"
 	"github.com/goike/goike/crypto"
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/wire"
@@ -199,11 +200,14 @@ func (x *initExchange) accept(sa *SA, now ike.Instant, m *message, fx *ike.Effec
 		x.doubt(sa, now, &ike.Refusal{Cause: ike.BadMessage, Err: "the peer chose a proposal that was not offered"})
 		return
 	}
+	if sa.readChildless(m.payloads); sa.conn.Childless == conf.ChildlessForce && !sa.boot.childless {
+		x.doubt(sa, now, notChildless)
+		return
+	}
 	sa.nat = detectNAT(m.header, m.path, m.payloads)
 	sa.nat.forced = sa.conn.ForceEncap
 	sa.fragments = sa.conn.Fragmentation && wire.FindNotify(m.payloads, wire.NotifyFragmentationSupported) != nil
 	sa.beet = knowsBEET(m.payloads)
-	sa.boot.childless = wire.FindNotify(m.payloads, wire.NotifyChildlessIKEv2Supported) != nil
 	sa.win.out = nil
 	sa.boot.firstReply = append([]byte(nil), x.raw...)
 	x.peer = &initReply{suite: suite, spiR: m.header.SPIr, nonce: append([]byte(nil), nonce.Data...)}

@@ -146,7 +146,7 @@ func (x *initRequest) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effect
 	if sa.fragments {
 		ps = append(ps, &wire.Notify{Kind: wire.NotifyFragmentationSupported})
 	}
-	ps = append(ps, &wire.Notify{Kind: wire.NotifyChildlessIKEv2Supported})
+	ps = append(ps, announceChildless(sa.candidates)...)
 	if sa.beet {
 		ps = append(ps, beetID(sa.candidates...)...)
 	}
