@@ -1,6 +1,7 @@
 package v2
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/goike/goike/conf"
@@ -21,8 +22,11 @@ type authExchange struct {
 func (x *authExchange) name() string { return "IKE_AUTH" }
 
 func (x *authExchange) start(sa *SA, now ike.Instant, fx *ike.Effects) {
+	if sa.givenUp(now, fx) {
+		return
+	}
 	if _, ok := sa.Config.SharedKey(sa.conn, ownID(sa.conn, sa.path), sa.conn.Remote.ID); !ok {
-		sa.close(now, "", &ike.Refusal{Cause: ike.WrongKey, Hint: "no pre-shared key is configured"}, fx)
+		sa.giveUp(now, &ike.Refusal{Cause: ike.WrongKey, Hint: "no pre-shared key is configured"}, fx)
 		return
 	}
 	c, packet, why := x.first(sa, fx)
@@ -73,7 +77,7 @@ func (x *authExchange) alone(sa *SA, now ike.Instant, why *ike.Refusal, fx *ike.
 			Cause: ike.NoConnection, Err: "the connection has no phase 2, and an IKE SA without one is not possible: " + whyNotChildless(sa.conn),
 		}
 	}
-	sa.close(now, "", why, fx)
+	sa.giveUp(now, why, fx)
 }
 
 func (x *authExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effects) {
@@ -82,7 +86,7 @@ func (x *authExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 	}
 	all := x.take(d)
 	x.child.reserved(&x.gather)
-	if !all {
+	if !all || sa.givenUp(now, fx) {
 		return
 	}
 	if x.err == nil {
@@ -124,11 +128,15 @@ func (x *authExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effect
 	idr := wire.FindID(m.payloads, true)
 	proof, _ := wire.Find[*wire.Auth](m.payloads)
 	if idr == nil || proof == nil {
-		why := &ike.Refusal{Cause: ike.BadMessage, Err: "IKE_AUTH response without IDr or AUTH"}
 		if n := errorNotify(m.payloads); n != nil {
-			why = refusedByPeer(n, "", 1)
+			sa.close(now, "", cmp.Or(sa.over, refusedByPeer(n, "", 1)), fx)
+			return
 		}
-		sa.close(now, "", why, fx)
+		sa.renounce(now, &ike.Refusal{Cause: ike.BadMessage, Err: "IKE_AUTH response without IDr or AUTH"}, fx)
+		return
+	}
+	if sa.over != nil {
+		sa.leave(now, fx)
 		return
 	}
 	if why := x.verify(sa, idr, proof); why != nil {
@@ -213,14 +221,4 @@ func (sa *SA) establish(now ike.Instant, fx *ike.Effects) {
 	sa.setLifetime(now)
 	sa.lastError = nil
 	sa.reportUp(fx, sa.boot.contact)
-}
-
-// renounce tells a responder that it did not authenticate, and closes
-// (RFC 7296, 2.21.2).
-func (sa *SA) renounce(now ike.Instant, why *ike.Refusal, fx *ike.Effects) {
-	h := sa.header(wire.Informational, sa.win.nextSend, false)
-	if packets, err := sa.protect(h, &wire.Notify{Kind: wire.NotifyAuthenticationFailed}); err == nil {
-		sa.send(packets, fx)
-	}
-	sa.close(now, "", why, fx)
 }

@@ -1,6 +1,8 @@
 package v2
 
 import (
+	"cmp"
+
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/auth"
@@ -10,6 +12,13 @@ import (
 // serveAuth handles the peer's IKE_AUTH (RFC 7296, 1.2): who it is, whether it
 // proves that, and the child that it asks for.
 func (sa *SA) serveAuth(now ike.Instant, m *message, fx *ike.Effects) {
+	if n := fatalNotify(m.payloads); n != nil && wire.FindID(m.payloads, false) == nil {
+		sa.over = cmp.Or(sa.over, &ike.Refusal{Cause: ike.PeerRefused, ByPeer: true, Notify: n.Kind.String(), Err: "the peer gave up"})
+	}
+	if sa.over != nil {
+		sa.failAuth(now, sa.over, fx)
+		return
+	}
 	sa.candidates = byAddress(sa.Config, sa.path) // the configuration may have changed
 	c, err := readClaim(m.payloads)
 	if err != nil {

@@ -90,6 +90,10 @@ func (sa *SA) receiveReply(now ike.Instant, h wire.Header, dg ike.Datagram, fx *
 // is no way to tell it (RFC 7296, 2.21.3).
 func (sa *SA) brokenReply(now ike.Instant, perr *wire.ProtocolError, fx *ike.Effects) {
 	why := &ike.Refusal{Cause: ike.BadMessage, Err: perr.Reason}
+	if _, ok := sa.active.(*authExchange); ok {
+		sa.renounce(now, why, fx)
+		return
+	}
 	sa.close(now, "the peer's answer cannot be understood", why, fx)
 }
 

@@ -53,6 +53,8 @@ type SA struct {
 	leaving     *ike.Refusal    // why it ends, where there is more to say than that it was terminated
 	doomed      *deleteExchange // ends it, or what replaces it, when it is no longer being replaced
 	pending     bool            // made by the peer to replace one that we are replacing ourselves: not in use yet
+	over        *ike.Refusal    // why it is given up that was not established; the peer is being told
+	told        bool            // that was reported already
 	redundant   bool            // another replaces the same one: no report tells of it
 }
 
@@ -279,6 +281,8 @@ func (sa *SA) timeout(now ike.Instant, fx *ike.Effects) {
 // expire ends an IKE SA whose time is over.
 func (sa *SA) expire(now ike.Instant, fx *ike.Effects) {
 	switch {
+	case sa.over != nil:
+		sa.close(now, "", sa.over, fx)
 	case sa.doomed != nil:
 		sa.abandon(now, sa.doomed.why, fx)
 	case sa.state == ike.Up || sa.state == ike.Rekeying:
@@ -316,7 +320,7 @@ func (sa *SA) configured(now ike.Instant, ev ike.Configured, fx *ike.Effects) {
 	case conn != nil:
 		sa.conn = conn
 	case sa.established == ike.Never:
-		sa.close(now, "", &ike.Refusal{Cause: ike.Terminated, Err: "the connection is no longer configured"}, fx)
+		sa.giveUp(now, &ike.Refusal{Cause: ike.Terminated, Err: "the connection is no longer configured"}, fx)
 	}
 }
 

@@ -86,7 +86,7 @@ func (sa *SA) close(now ike.Instant, how string, why *ike.Refusal, fx *ike.Effec
 	case wasUp:
 		s := sa.Status()
 		sa.report(fx, ike.Report{Kind: ike.IKEDown, SA: &s, Text: "phase 1 down: " + downText(how, why), Why: why})
-	default:
+	case !sa.told:
 		sa.failed(fx, "", why)
 	}
 	sa.zero()
@@ -107,6 +107,11 @@ func (sa *SA) failAll(now ike.Instant, why *ike.Refusal, fx *ike.Effects) {
 		sa.forget(x)
 		x.fail(sa, now, why, fx)
 	}
+	sa.failQueue(now, why, fx)
+}
+
+// failQueue fails the exchanges that wait.
+func (sa *SA) failQueue(now ike.Instant, why *ike.Refusal, fx *ike.Effects) {
 	for _, x := range sa.queue {
 		x.fail(sa, now, why, fx)
 	}

@@ -39,7 +39,8 @@ var rules = map[occasion][]form{
 		{key: PayloadIDi, body: join(one(PayloadIDi), atMostOne(PayloadIDr, PayloadAuth, PayloadCP), certs, child),
 			also: []condition{wholeChild}},
 		{key: PayloadEAP, body: one(PayloadEAP)},
-		{body: one(PayloadAuth)},
+		{key: PayloadAuth, body: one(PayloadAuth)},
+		{also: []condition{holdsError}},
 	},
 	{IKEAuth, true, true}: {
 		{key: PayloadIDr, body: join(one(PayloadIDr), atMostOne(PayloadAuth, PayloadEAP, PayloadCP), certs, child),

@@ -112,7 +112,7 @@ func TestCheckIKEAuth(t *testing.T) {
 	testRules(t, IKEAuth, false, true, []ruleCase{
 		{"IDi AUTH SAesp TSi TSr", ""}, {"IDi CERT CERT N CERTREQ CERTREQ IDr AUTH CP SAesp2 TSi TSr V", ""},
 		{"IDi AUTH", ""}, {"IDi SAesp TSi TSr", ""}, {"IDi", ""}, {"EAP", ""}, {"AUTH", ""}, {"AUTH N V", ""}, {"EAP N", ""},
-		{"", "no AUTH"}, {"N(error)", "no AUTH"}, {"IDr AUTH", "unexpected IDr"}, {"IDi IDi AUTH", "2 IDi"}, {"IDi IDr IDr AUTH", "2 IDr"},
+		{"", "neither"}, {"N(error)", ""}, {"IDr AUTH", "unexpected IDr"}, {"IDi IDi AUTH", "2 IDi"}, {"IDi IDr IDr AUTH", "2 IDr"},
 		{"IDi AUTH AUTH", "2 AUTH"}, {"EAP EAP", "2 EAP"}, {"EAP AUTH", "unexpected AUTH"}, {"IDi EAP", "unexpected EAP"},
 		{"IDi AUTH CP CP", "2 CP"}, {"IDi AUTH SAesp SAesp TSi TSr", "2 SA"}, {"IDi AUTH SAesp TSi TSi TSr", "2 TSi"}, {"IDi AUTH SAesp TSi TSr TSr", "2 TSr"},
 		{"IDi AUTH SAesp", "do not come together"}, {"IDi AUTH TSi TSr", "do not come together"}, {"IDi AUTH SAesp TSi", "do not come together"},
