@@ -60,6 +60,9 @@ type Birth struct {
 	Seed   uint64 // for jitter, not for secrets
 	// InitialContact: this host has no other IKE SA with the peer (RFC 7296, 2.4).
 	InitialContact bool
+	// RedirectedFrom is the gateway that has sent us to this one (RFC 5685, 4); invalid:
+	// none.
+	RedirectedFrom netip.Addr
 }
 
 // Event is what can happen to a Machine.
@@ -100,6 +103,9 @@ type (
 		Silent  bool   // do not even tell the peer (it said INITIAL_CONTACT)
 		Why     string // for the log
 	}
+	// Redirect sends the peer of an IKE SA that it began to another gateway (RFC 5685),
+	// an address or a host name.
+	Redirect struct{ Gateway string }
 	// Configured tells that the configuration changed; Conn is what this SA's
 	// connection has become, nil when it was removed.
 	Configured struct {
@@ -114,6 +120,7 @@ func (Done) event()       {}
 func (Notice) event()     {}
 func (Initiate) event()   {}
 func (Terminate) event()  {}
+func (Redirect) event()   {}
 func (Configured) event() {}
 
 // Action is what a Machine wants done.

@@ -81,6 +81,8 @@ func (r *Refusal) head() string {
 		return "failed on this host"
 	case Terminated:
 		return "ended"
+	case Redirected:
+		return "the peer sends us to the gateway " + printable(r.Gateway, maxRefusalPart)
 	case Expired:
 		return "its lifetime is over"
 	}

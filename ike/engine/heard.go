@@ -61,7 +61,7 @@ func (s *Steward) ikeUp(now ike.Instant, r ike.Report) {
 		l.ikes++
 	}
 	if l.attempt == sa.id {
-		l.attempt, l.stage, l.paths = 0, idle, nil
+		l.attempt, l.stage, l.paths, l.redirect = 0, idle, nil, nil
 	} else {
 		// The peer began: its children come first.
 		l.notBefore = max(l.notBefore, now.Add(settleTime))
@@ -322,6 +322,7 @@ func (s *Steward) ownFailed(now ike.Instant, l *link, sa *phase1, r ike.Report) 
 		switch {
 		case sa.ending:
 			s.reconcile(now, l)
+		case s.redirected(now, l, sa, r.Why):
 		case !s.dialNext(l, r.Why):
 			s.failed(now, l, r.Why, r.Text)
 		}

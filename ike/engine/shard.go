@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -59,6 +60,7 @@ type (
 		Conn           *conf.Connection
 		Path           ike.Path
 		InitialContact bool
+		RedirectedFrom netip.Addr // see ike.Birth
 		First          []ike.Initiate
 	}
 	// Order gives an event to the IKE SA with a unique ID.
@@ -220,7 +222,7 @@ func (s *Shard) finished(now ike.Instant, in Finished) {
 
 func (s *Shard) dial(now ike.Instant, in Dial) {
 	b := s.birth(in.ID)
-	b.InitialContact = in.InitialContact
+	b.InitialContact, b.RedirectedFrom = in.InitialContact, in.RedirectedFrom
 	e := s.add(s.cfg.Machines.Dial(b, in.Conn, in.Path), b.SPI, in.ID)
 	e.conn, e.born = in.Conn.Name, now
 	if len(in.First) == 0 {

@@ -143,6 +143,12 @@ func (x *authExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effect
 		sa.renounce(now, why, fx)
 		return
 	}
+	if why := sa.redirectedTo(m.payloads, nil); why != nil {
+		sa.failed(fx, "", why)
+		sa.over, sa.told = why, true
+		sa.leave(now, fx)
+		return
+	}
 	sa.establish(now, fx)
 	boot := sa.boot
 	sa.boot = nil

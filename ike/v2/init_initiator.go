@@ -84,6 +84,7 @@ func (x *initExchange) send(sa *SA, now ike.Instant, fx *ike.Effects) {
 	if sa.conn.Fragmentation {
 		ps = append(ps, &wire.Notify{Kind: wire.NotifyFragmentationSupported})
 	}
+	ps = append(ps, sa.redirectNotify()...)
 	ps = append(ps, beetID(sa.conn)...)
 	msg, err := wire.Append(nil, sa.header(wire.IKESAInit, 0, false), ps...)
 	if err != nil {
@@ -138,6 +139,12 @@ func (x *initExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effect
 	}
 	if n := wire.FindNotify(m.payloads, wire.NotifyInvalidKEPayload); n != nil {
 		x.otherGroup(sa, now, n, sum, fx)
+		return
+	}
+	if wire.FindNotify(m.payloads, wire.NotifyRedirect) != nil {
+		if why := sa.redirectedTo(m.payloads, x.nonce); why != nil {
+			x.doubt(sa, now, why)
+		}
 		return
 	}
 	if n := errorNotify(m.payloads); n != nil {

@@ -27,6 +27,7 @@ type SA struct {
 	nat        natState
 	fragments  bool // both sides announced fragmentation
 	beet       bool // the peer knows what asks for BEET mode
+	ext        extensions
 	suite      crypto.Suite
 	keys       keys
 	ivCounter  uint64
@@ -55,6 +56,7 @@ type SA struct {
 	pending     bool            // made by the peer to replace one that we are replacing ourselves: not in use yet
 	over        *ike.Refusal    // why it is given up that was not established; the peer is being told
 	told        bool            // that was reported already
+	dismissed   string          // why it is to end soon although it is up, empty: it is not
 	redundant   bool            // another replaces the same one: no report tells of it
 }
 
@@ -130,6 +132,8 @@ func (sa *SA) Step(now ike.Instant, ev ike.Event, fx *ike.Effects) {
 		sa.initiate(now, ev, fx)
 	case ike.Terminate:
 		sa.terminate(now, ev, fx)
+	case ike.Redirect:
+		sa.redirect(ev, fx)
 	case ike.Configured:
 		sa.configured(now, ev, fx)
 	}
@@ -285,6 +289,8 @@ func (sa *SA) expire(now ike.Instant, fx *ike.Effects) {
 		sa.close(now, "", sa.over, fx)
 	case sa.doomed != nil:
 		sa.abandon(now, sa.doomed.why, fx)
+	case sa.dismissed != "" && sa.state == ike.Up:
+		sa.finish(now, sa.dismissed, fx)
 	case sa.state == ike.Up || sa.state == ike.Rekeying:
 		sa.expired(now, "its lifetime is over", fx)
 	case sa.state == ike.Rekeyed && sa.active != nil:
@@ -329,7 +335,7 @@ func (sa *SA) Status() ike.Status {
 	s := ike.Status{
 		ID: sa.ID, Version: 2, State: sa.state, Initiator: sa.initiator, SPIi: sa.spiI, SPIr: sa.spiR,
 		Path: sa.path, LocalID: sa.localID, RemoteID: sa.remoteID, Suite: sa.suite,
-		NATLocal: sa.nat.local, NATRemote: sa.nat.remote, ForceEncap: sa.nat.forced, Fragments: sa.fragments,
+		NATLocal: sa.nat.local, NATRemote: sa.nat.remote, ForceEncap: sa.nat.forced, Fragments: sa.fragments, Redirects: sa.ext.redirectable,
 		Established: sa.established, RekeyAt: sa.rekeyAt, ExpireAt: sa.expireAt, LastError: sa.lastError,
 	}
 	if sa.conn != nil {
