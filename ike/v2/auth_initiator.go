@@ -119,6 +119,7 @@ func (x *authExchange) send(sa *SA, now ike.Instant, fx *ike.Effects) {
 		x.sayUncompressed(sa, x.child.conf, fx)
 		ps = append(ps, x.child.payloads(withoutKE(x.child.conf.Proposals))...)
 	}
+	ps = append(ps, syncNotify())
 	sa.say(fx, ike.Step, "authenticating as %s", sa.localID)
 	sa.request(now, wire.IKEAuth, fx, ps...)
 }
@@ -149,6 +150,7 @@ func (x *authExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effect
 		sa.leave(now, fx)
 		return
 	}
+	sa.ext.sync = knowsSync(m.payloads)
 	sa.establish(now, fx)
 	boot := sa.boot
 	sa.boot = nil

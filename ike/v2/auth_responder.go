@@ -43,6 +43,9 @@ func (sa *SA) serveAuth(now ike.Instant, m *message, fx *ike.Effects) {
 		return
 	}
 	t := &childTask{authPayloads: sa.proofPayloads(conn)}
+	if sa.ext.sync = knowsSync(m.payloads); sa.ext.sync {
+		t.authPayloads = append(t.authPayloads, syncNotify())
+	}
 	if offer == nil {
 		t.finish(sa, now, nil, fx) // without a child, RFC 6023
 		return

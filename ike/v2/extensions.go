@@ -5,4 +5,5 @@ package v2
 type extensions struct {
 	redirectable bool // the peer began, and follows redirects (RFC 5685)
 	follows      bool // we began, and have said that we follow them
+	sync         bool // both understand the synchronisation of message IDs (RFC 6311)
 }

@@ -99,6 +99,9 @@ func (sa *SA) brokenReply(now ike.Instant, perr *wire.ProtocolError, fx *ike.Eff
 
 // receiveRequest takes the peer's next request, or repeats the reply to its last.
 func (sa *SA) receiveRequest(now ike.Instant, h wire.Header, dg ike.Datagram, fx *ike.Effects) {
+	if sa.receiveSync(now, h, dg, fx) {
+		return
+	}
 	if h.MessageID == sa.win.nextRecv-1 {
 		sa.repeat(dg, fx)
 		return
@@ -370,6 +373,7 @@ func (sa *SA) request(now ike.Instant, x wire.ExchangeType, fx *ike.Effects, ps 
 		return
 	}
 	sa.transmit(now, x, packets, fx)
+	sa.win.out.payloads = ps
 }
 
 // answer sends the reply to the request being served.

@@ -56,8 +56,9 @@ type SA struct {
 	pending     bool            // made by the peer to replace one that we are replacing ourselves: not in use yet
 	over        *ike.Refusal    // why it is given up that was not established; the peer is being told
 	told        bool            // that was reported already
-	dismissed   string          // why it is to end soon although it is up, empty: it is not
-	redundant   bool            // another replaces the same one: no report tells of it
+	sync        synced
+	dismissed   string // why it is to end soon although it is up, empty: it is not
+	redundant   bool   // another replaces the same one: no report tells of it
 }
 
 // bootstrap is what only the first two exchanges need.

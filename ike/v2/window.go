@@ -26,6 +26,7 @@ type outgoing struct {
 	id       uint32
 	exchange wire.ExchangeType
 	packets  [][]byte
+	payloads []wire.Payload // what they hold, nil for IKE_SA_INIT
 	begun    ike.Instant
 	tries    int // retransmissions so far
 	rounds   int // of Retransmit.Tries of them that are over
