@@ -154,6 +154,7 @@ var connectionKeys = []field[Connection]{
 	{"reauthenticate", part(func(c Connection) any { return c.Reauthenticate })},
 	{"childless", part(func(c Connection) any { return c.Childless })},
 	{"follow_redirects", part(func(c Connection) any { return c.FollowRedirects })},
+	{"session_resumption", part(func(c Connection) any { return c.SessionResumption })},
 }
 
 var childKeys = []field[Child]{

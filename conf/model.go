@@ -188,7 +188,10 @@ type Connection struct {
 	Childless      Childless
 	// FollowRedirects: a gateway may send us to another one (RFC 5685).
 	FollowRedirects bool
-	Children        []*Child
+	// SessionResumption: an IKE SA that was lost is set up again without key exchange
+	// and authentication, by a ticket (RFC 5723).
+	SessionResumption bool
+	Children          []*Child
 }
 
 // Mode is the mode of a child SA.

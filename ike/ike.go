@@ -63,6 +63,7 @@ type Birth struct {
 	// RedirectedFrom is the gateway that has sent us to this one (RFC 5685, 4); invalid:
 	// none.
 	RedirectedFrom netip.Addr
+	Session        *Session // that is to be resumed, nil: none
 }
 
 // Event is what can happen to a Machine.

@@ -83,6 +83,8 @@ func (r *Refusal) head() string {
 		return "ended"
 	case Redirected:
 		return "the peer sends us to the gateway " + printable(r.Gateway, maxRefusalPart)
+	case NotResumed:
+		return "not resumed"
 	case Expired:
 		return "its lifetime is over"
 	}

@@ -47,6 +47,8 @@ type Report struct {
 	// Begun is, in IKEUp, when the first message was sent or received. The engine
 	// sets it.
 	Begun Instant
+	// Session is, in IKEUp, what resumes the IKE SA when it is lost; nil: nothing does.
+	Session *Session
 }
 
 // Cause is the kind of reason for which a negotiation failed.
@@ -65,6 +67,7 @@ const (
 	Terminated                    // ended by command
 	Expired                       // the lifetime of the IKE SA is over, or its reauthentication is due: it is to be set up again at once
 	Redirected                    // the peer names another gateway: Refusal.Gateway
+	NotResumed                    // the ticket was not taken: the IKE SA is to be set up anew at once
 )
 
 // Refusal is the structured reason why a negotiation failed, on either side.

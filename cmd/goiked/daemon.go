@@ -98,7 +98,7 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 		return errors.Join(usageError{err}, d.out.close())
 	}
 	d.engine = engine.New(engine.Config{
-		Info: d.info(), Machines: v2.Machines{}, Cookies: v2.NewCookies(rand.Reader), Plane: d.out.plane, Transport: d.out.transport,
+		Info: d.info(), Machines: v2.Machines{}, Cookies: v2.NewCookies(rand.Reader), Tickets: v2.NewTickets(rand.Reader), Plane: d.out.plane, Transport: d.out.transport,
 		Locate: engine.NewLocator(outerMark), Conf: d.conf, Log: reporter(d.log), Counters: d.out.counters,
 		Attached: attached(d.warn),
 	})

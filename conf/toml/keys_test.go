@@ -229,7 +229,8 @@ func TestKeys(t *testing.T) {
 		{`phase1: childless = "never"`, func(m model) any { return m.conn.Childless }, conf.ChildlessNever},
 		{`phase1: follow_redirects = true`, func(m model) any { return m.conn.FollowRedirects }, true},
 		{`phase1: follow_redirects = false`, func(m model) any { return m.conn.FollowRedirects }, false},
-		{`phase1: session_resumption = false`, nil, nil},
+		{`phase1: session_resumption = false`, func(m model) any { return m.conn.SessionResumption }, false},
+		{`phase1: session_resumption = true`, func(m model) any { return m.conn.SessionResumption }, true},
 
 		{`phase2: name = "x"`, func(m model) any { return m.child.Name }, "x"},
 		{`phase2: description = "offices, 2nd floor"`, func(m model) any { return m.child.Description }, "offices, 2nd floor"},

@@ -68,7 +68,7 @@ var phase1Keys = []key[*phase1]{
 	word("childless", func(p *phase1) *conf.Childless { return &p.conn.Childless },
 		served(conf.ChildlessAllow, conf.ChildlessPrefer, conf.ChildlessForce, conf.ChildlessNever)),
 	flag("follow_redirects", func(p *phase1) *bool { return &p.conn.FollowRedirects }),
-	laterFlag[*phase1]("session_resumption", false),
+	flag("session_resumption", func(p *phase1) *bool { return &p.conn.SessionResumption }),
 	{"phase2", func(s scope, p *phase1, it *item) { p.children = s.tables(it, "[[phase1.phase2]]") }},
 }
 

@@ -48,6 +48,7 @@ func (s *Steward) dial(l *link, names []string) {
 	contact := l.ikes+l.leaving == 0 && s.conf.UniqueIDs != conf.UniqueNever
 	s.sas[l.attempt] = &phase1{timer: newTimer(l.attempt), id: l.attempt, link: l, initiator: true, contact: contact}
 	d := Dial{ID: l.attempt, Conn: l.conn, Path: path, InitialContact: contact}
+	d.Session, l.session = l.session, nil // used once
 	if l.redirect != nil {
 		d.RedirectedFrom = l.redirect.from
 	}

@@ -46,6 +46,7 @@ type link struct {
 	nextTrap  ike.Instant   // when addresses for the policies are looked for again
 	flaps     int           // how often in a row an IKE SA did not last
 	falls     int           // how often in a row a child did not last
+	session   *ike.Session  // by which the next try resumes what was lost, nil: none
 	redirect  *redirection  // that the try under way follows, nil: none
 	redirects []ike.Instant // when it was sent elsewhere
 	held      bool          // taken down by command

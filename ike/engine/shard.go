@@ -6,6 +6,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -33,6 +34,7 @@ type ShardConfig struct {
 	Count    int
 	Machines Machines
 	Cookies  Cookies
+	Tickets  Tickets // nil: there are none
 	Config   *conf.Config
 	Rand     io.Reader // for SPIs and seeds; must not fail
 	// FirstID and StepID give the unique IDs: FirstID, FirstID+StepID, ...
@@ -60,7 +62,8 @@ type (
 		Conn           *conf.Connection
 		Path           ike.Path
 		InitialContact bool
-		RedirectedFrom netip.Addr // see ike.Birth
+		RedirectedFrom netip.Addr   // see ike.Birth
+		Session        *ike.Session // see ike.Birth
 		First          []ike.Initiate
 	}
 	// Order gives an event to the IKE SA with a unique ID.
@@ -222,7 +225,7 @@ func (s *Shard) finished(now ike.Instant, in Finished) {
 
 func (s *Shard) dial(now ike.Instant, in Dial) {
 	b := s.birth(in.ID)
-	b.InitialContact, b.RedirectedFrom = in.InitialContact, in.RedirectedFrom
+	b.InitialContact, b.RedirectedFrom, b.Session = in.InitialContact, in.RedirectedFrom, in.Session
 	e := s.add(s.cfg.Machines.Dial(b, in.Conn, in.Path), b.SPI, in.ID)
 	e.conn, e.born = in.Conn.Name, now
 	if len(in.First) == 0 {
@@ -318,7 +321,7 @@ func (s *Shard) do(now ike.Instant, e *entry, a ike.Action) {
 	case ike.Install:
 		s.out.Install(Ref(e.spi), a)
 	case ike.Ask:
-		s.ask(e, a)
+		s.ask(now, e, a)
 	case ike.Spawn:
 		s.spawn(e, a)
 	case ike.Report:
@@ -358,7 +361,11 @@ func (s *Shard) report(now ike.Instant, e *entry, r ike.Report) {
 }
 
 // ask answers what only the shard knows and passes on the rest.
-func (s *Shard) ask(e *entry, a ike.Ask) {
+func (s *Shard) ask(now ike.Instant, e *entry, a ike.Ask) {
+	if result, err, ok := s.aboutTicket(now, a.Query); ok {
+		s.waiting = append(s.waiting, Finished{Ref: Ref(e.spi), Done: ike.Done{Ticket: a.Ticket, Result: result, Err: err}})
+		return
+	}
 	if _, ok := a.Query.(ike.NewIKESPI); !ok {
 		s.out.Ask(Ref(e.spi), a)
 		return
@@ -366,6 +373,30 @@ func (s *Shard) ask(e *entry, a ike.Ask) {
 	s.waiting = append(s.waiting, Finished{Ref: Ref(e.spi), Done: ike.Done{
 		Ticket: a.Ticket, Result: ike.NewSPI{SPI: s.newSPI(), ID: s.newID()},
 	}})
+}
+
+var errNoTickets = errors.New("this host gives no tickets")
+
+// aboutTicket answers a query about tickets; ok is false for another one.
+func (s *Shard) aboutTicket(now ike.Instant, q ike.Query) (result any, err error, ok bool) { //nolint:revive // the error is part of the result
+	switch q.(type) {
+	case ike.SealTicket, ike.OpenTicket, ike.UseTicket:
+	default:
+		return nil, nil, false
+	}
+	if s.cfg.Tickets == nil {
+		return nil, errNoTickets, true
+	}
+	switch q := q.(type) {
+	case ike.SealTicket:
+		result, err = s.cfg.Tickets.Seal(now, q)
+		q.State.Zero()
+	case ike.OpenTicket:
+		result, err = s.cfg.Tickets.Open(now, q.Ticket)
+	case ike.UseTicket:
+		err = s.cfg.Tickets.Use(now, q)
+	}
+	return result, err, true
 }
 
 // spawn adds a machine that another has made.

@@ -25,7 +25,7 @@ func (x *authExchange) start(sa *SA, now ike.Instant, fx *ike.Effects) {
 	if sa.givenUp(now, fx) {
 		return
 	}
-	if _, ok := sa.Config.SharedKey(sa.conn, ownID(sa.conn, sa.path), sa.conn.Remote.ID); !ok {
+	if _, ok := sa.Config.SharedKey(sa.conn, ownID(sa.conn, sa.path), sa.conn.Remote.ID); !ok && sa.boot.resumed == nil {
 		sa.giveUp(now, &ike.Refusal{Cause: ike.WrongKey, Hint: "no pre-shared key is configured"}, fx)
 		return
 	}
@@ -104,17 +104,26 @@ func (x *authExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 // send authenticates us and offers the child.
 func (x *authExchange) send(sa *SA, now ike.Instant, fx *ike.Effects) {
 	sa.localID = ownID(sa.conn, sa.path)
+	if r := sa.boot.resumed; r != nil {
+		sa.localID = r.local
+	}
 	idi := wireID(sa.localID, false)
-	psk, _ := sa.Config.SharedKey(sa.conn, sa.localID, sa.conn.Remote.ID)
 	ps := []wire.Payload{idi}
 	if sa.InitialContact {
 		ps = append(ps, &wire.Notify{Kind: wire.NotifyInitialContact})
 	}
-	if want := sa.conn.Remote.ID; want.Kind != id.Any && !want.IsWildcard() {
+	want := sa.conn.Remote.ID
+	if r := sa.boot.resumed; r != nil {
+		want = r.peer
+	}
+	if want.Kind != id.Any && !want.IsWildcard() {
 		ps = append(ps, wireID(want, true))
 	}
 	octets := auth.SignedOctets(sa.prf(), sa.boot.firstRequest, sa.boot.nr, sa.ourAuthKey(), idi.AppendBody(nil))
-	ps = append(ps, &wire.Auth{Method: wire.AuthSharedKey, Data: auth.SharedKey(sa.prf(), psk, octets)})
+	ps = append(ps, &wire.Auth{Method: wire.AuthSharedKey, Data: sa.prove(sa.conn, sa.conn.Remote.ID, octets)})
+	if sa.conn.SessionResumption {
+		ps = append(ps, &wire.Notify{Kind: wire.NotifyTicketRequest})
+	}
 	if x.child != nil {
 		x.sayUncompressed(sa, x.child.conf, fx)
 		ps = append(ps, x.child.payloads(withoutKE(x.child.conf.Proposals))...)
@@ -130,7 +139,11 @@ func (x *authExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effect
 	proof, _ := wire.Find[*wire.Auth](m.payloads)
 	if idr == nil || proof == nil {
 		if n := errorNotify(m.payloads); n != nil {
-			sa.close(now, "", cmp.Or(sa.over, refusedByPeer(n, "", 1)), fx)
+			why := refusedByPeer(n, "", 1)
+			if sa.boot.resumed != nil {
+				why.Cause = ike.NotResumed
+			}
+			sa.close(now, "", cmp.Or(sa.over, why), fx)
 			return
 		}
 		sa.renounce(now, &ike.Refusal{Cause: ike.BadMessage, Err: "IKE_AUTH response without IDr or AUTH"}, fx)
@@ -151,7 +164,7 @@ func (x *authExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effect
 		return
 	}
 	sa.ext.sync = knowsSync(m.payloads)
-	sa.establish(now, fx)
+	sa.establish(now, sa.keepTicket(now, m.payloads), fx)
 	boot := sa.boot
 	sa.boot = nil
 	if x.child == nil {
@@ -170,7 +183,7 @@ func (x *authExchange) verify(sa *SA, idr *wire.ID, proof *wire.Auth) *ike.Refus
 		return &ike.Refusal{Cause: ike.BadMessage, Err: err.Error()}
 	}
 	sa.remoteID = peer
-	if sa.conn.Remote.ID.Match(peer) == 0 {
+	if r := sa.boot.resumed; sa.conn.Remote.ID.Match(peer) == 0 || r != nil && r.peer != peer {
 		return &ike.Refusal{
 			Cause: ike.WrongKey, Notify: wire.NotifyAuthenticationFailed.String(),
 			Offered: peer.String(), Configured: sa.conn.Remote.ID.String(),
@@ -191,6 +204,9 @@ func (sa *SA) checkProof(c *conf.Connection, own id.ID, pid *wire.ID, proof *wir
 		}
 	}
 	octets := auth.SignedOctets(sa.prf(), message, nonce, sa.peerAuthKey(), pid.AppendBody(nil))
+	if sa.boot.resumed != nil {
+		return sa.checkResumed(octets, proof)
+	}
 	psk, ok := sa.Config.SharedKey(c, own, sa.remoteID)
 	if !ok || !auth.VerifySharedKey(sa.prf(), psk, octets, proof.Data) {
 		return &ike.Refusal{
@@ -224,9 +240,10 @@ func wireID(i id.ID, responder bool) *wire.ID {
 }
 
 // establish marks the IKE SA as up.
-func (sa *SA) establish(now ike.Instant, fx *ike.Effects) {
+// kept resumes it when it is lost, nil: nothing does.
+func (sa *SA) establish(now ike.Instant, kept *ike.Session, fx *ike.Effects) {
 	sa.state, sa.established = ike.Up, now
 	sa.setLifetime(now)
 	sa.lastError = nil
-	sa.reportUp(fx, sa.boot.contact)
+	sa.reportUp(fx, sa.boot.contact, kept)
 }

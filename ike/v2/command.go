@@ -29,7 +29,7 @@ func (sa *SA) initiate(now ike.Instant, ev ike.Initiate, fx *ike.Effects) {
 	}
 	if sa.initiator && sa.state == ike.Created {
 		sa.state = ike.Connecting
-		sa.queue = append([]exchange{&initExchange{}}, sa.queue...)
+		sa.pushFirst(sa.firstExchange(now))
 	}
 }
 

@@ -57,6 +57,10 @@ func (sa *SA) receive(now ike.Instant, dg ike.Datagram, fx *ike.Effects) {
 		sa.receiveInitReply(now, h, dg, fx)
 	case h.Exchange == wire.IKESAInit:
 		sa.receiveInitRequest(now, h, dg, fx)
+	case h.Exchange == wire.IKESessionResume && response:
+		sa.receiveResumeReply(now, h, dg, fx)
+	case h.Exchange == wire.IKESessionResume:
+		sa.receiveResumeRequest(now, h, dg, fx)
 	case !sa.keys.ready():
 		return
 	case response:

@@ -65,8 +65,9 @@ type SA struct {
 type bootstrap struct {
 	firstRequest, firstReply []byte // IKE_SA_INIT messages as sent
 	ni, nr                   []byte
-	childless                bool // the peer takes an IKE SA without a child (RFC 6023)
-	contact                  bool // the peer said INITIAL_CONTACT
+	resumed                  *resumed // nil: it is set up anew
+	childless                bool     // the peer takes an IKE SA without a child (RFC 6023)
+	contact                  bool     // the peer said INITIAL_CONTACT
 }
 
 // resumer continues when what it asked for is done.

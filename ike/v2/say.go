@@ -28,10 +28,10 @@ func (sa *SA) failed(fx *ike.Effects, childName string, why *ike.Refusal) {
 }
 
 // reportUp reports that the IKE SA is established.
-func (sa *SA) reportUp(fx *ike.Effects, contact bool) {
+func (sa *SA) reportUp(fx *ike.Effects, contact bool, kept *ike.Session) {
 	s := sa.Status()
 	sa.report(fx, ike.Report{
-		Kind: ike.IKEUp, SA: &s, InitialContact: contact,
+		Kind: ike.IKEUp, SA: &s, InitialContact: contact, Session: kept,
 		Text: fmt.Sprintf("phase 1 established with %s (%s), %s", sa.path.Remote, sa.remoteID, sa.suite),
 	})
 }

@@ -75,6 +75,10 @@ func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
 		sa.close(now, "", x.verdict, fx)
 		return
 	}
+	if _, ok := sa.active.(*resumeExchange); ok { // the other way is to be had at once
+		sa.notResumed(now, "the peer does not answer IKE_SESSION_RESUME", fx)
+		return
+	}
 	if out.tries >= sa.Config.Retransmit.Tries {
 		if sa.heard <= out.begun || out.rounds >= maxRounds {
 			sa.unanswered(now, fx)

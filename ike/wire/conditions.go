@@ -71,3 +71,12 @@ func holdsCookieOrError(ps []Payload) string {
 	}
 	return holdsError(ps)
 }
+
+// holdsNackOrError is holdsCookieOrError for the response that may refuse a ticket (RFC
+// 5723, 4.3.3).
+func holdsNackOrError(ps []Payload) string {
+	if FindNotify(ps, NotifyTicketNack) != nil {
+		return ""
+	}
+	return holdsCookieOrError(ps)
+}

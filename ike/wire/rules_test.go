@@ -37,6 +37,7 @@ var words = map[string]func() Payload{
 	"N":           func() Payload { return &Notify{Kind: 40000} },
 	"N(error)":    func() Payload { return &Notify{Kind: NotifyNoProposalChosen} },
 	"N(COOKIE)":   func() Payload { return &Notify{Kind: NotifyCookie} },
+	"N(NACK)":     func() Payload { return &Notify{Kind: NotifyTicketNack} },
 	"N(REDIRECT)": func() Payload { return &Notify{Kind: NotifyRedirect} },
 	"SK":          func() Payload { return &SK{} },
 	"SKF":         func() Payload { return &SKF{Fragment: 1, Total: 2} },
@@ -179,8 +180,19 @@ func TestCheckUnprotected(t *testing.T) {
 	testRules(t, IKEAuth, false, false, []ruleCase{{"N(error)", "no SK"}})
 }
 
+func TestCheckSessionResume(t *testing.T) {
+	testRules(t, IKESessionResume, false, false, []ruleCase{
+		{"Nonce N", ""}, {"N(COOKIE) Nonce N N V", ""}, {"N", "no Nonce"}, {"Nonce15", "nonce of 15"}, {"Nonce Nonce", "2 Nonce"},
+		{"SA KE Nonce", "unexpected SA"}, {"Nonce IDi", "unexpected IDi"}, {"SK", "unexpected SK"},
+	})
+	testRules(t, IKESessionResume, true, false, []ruleCase{
+		{"Nonce N", ""}, {"N(COOKIE)", ""}, {"N(REDIRECT)", ""}, {"N(error)", ""}, {"N(NACK)", ""}, {"", "neither"}, {"N", "neither"},
+		{"Nonce257", "nonce of 257"}, {"Nonce KE", "unexpected KE"}, {"N(NACK) AUTH", "unexpected AUTH"},
+	})
+}
+
 func TestCheckUnknownExchange(t *testing.T) {
-	for _, x := range []ExchangeType{0, 1, 2, 5, 32, 33, 38, 43, 44, 255} {
+	for _, x := range []ExchangeType{0, 1, 2, 5, 32, 33, 39, 43, 44, 255} {
 		for i := range 4 {
 			err := Check(x, i&1 != 0, i&2 != 0, nil)
 			wantSyntax(t, err, "no such message")
