@@ -47,7 +47,7 @@ func TestRedirect(t *testing.T) {
 			a, _ := w.ends(ka)
 			_, b := w.ends(kb)
 			var atA, atB peer
-			redirect := func(to netip.Addr) (string, error) { return "", nil }
+			var redirect func(to netip.Addr) (string, error)
 			if r.goikeB {
 				g := b.startAnywhere(t)
 				atB = g
