@@ -55,6 +55,8 @@ func DefaultConnection() *Connection {
 		MOBIKE:        true,
 		Fragmentation: true,
 		FragmentSize:  DefaultFragmentSize,
+
+		FollowRedirects: true,
 	}
 }
 

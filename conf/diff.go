@@ -152,6 +152,9 @@ var connectionKeys = []field[Connection]{
 	{"fragmentation", part(func(c Connection) any { return c.Fragmentation })},
 	{"fragment_size", part(func(c Connection) any { return c.FragmentSize })},
 	{"reauthenticate", part(func(c Connection) any { return c.Reauthenticate })},
+	{"childless", part(func(c Connection) any { return c.Childless })},
+	{"follow_redirects", part(func(c Connection) any { return c.FollowRedirects })},
+	{"session_resumption", part(func(c Connection) any { return c.SessionResumption })},
 }
 
 var childKeys = []field[Child]{

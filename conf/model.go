@@ -119,6 +119,21 @@ const (
 	DPDNone
 )
 
+// Childless is childless: whether the first exchanges make an IKE SA alone (RFC 6023).
+type Childless uint8
+
+// The values of childless.
+const (
+	ChildlessAllow  Childless = iota // taken from the peer; begun only without a child to begin with
+	ChildlessPrefer                  // begun when the peer knows it; taken, too
+	ChildlessForce                   // demanded of the peer in both roles
+	ChildlessNever                   // neither begun nor taken
+)
+
+// First tells whether an IKE SA comes first, and its children after it, with a peer
+// that takes that.
+func (c Childless) First() bool { return c == ChildlessPrefer || c == ChildlessForce }
+
 // AuthMethod is how a side proves its identity.
 type AuthMethod uint8
 
@@ -170,7 +185,13 @@ type Connection struct {
 	Fragmentation  bool
 	FragmentSize   int // largest IP datagram of an IKE message, 1280 by default
 	Reauthenticate bool
-	Children       []*Child
+	Childless      Childless
+	// FollowRedirects: a gateway may send us to another one (RFC 5685).
+	FollowRedirects bool
+	// SessionResumption: an IKE SA that was lost is set up again without key exchange
+	// and authentication, by a ticket (RFC 5723).
+	SessionResumption bool
+	Children          []*Child
 }
 
 // Mode is the mode of a child SA.

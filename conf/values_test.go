@@ -123,8 +123,9 @@ func TestSecret(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	got := fmt.Sprint(UniqueReplace, UniqueNo, UniqueNever, UniqueKeep, BackendAuto, BackendKernel, BackendUserspace, BackendNone,
-		VersionAuto, IKEv1, IKEv2, Start, OnDemand, ResponderOnly, DPDRestart, DPDClear, DPDHold, DPDNone, AuthPSK, Tunnel, Transport, Mode(9))
-	want := "yes no never keep auto kernel userspace none auto ikev1 ikev2 start on-demand responder-only restart clear hold none psk tunnel transport unknown (9)"
+		VersionAuto, IKEv1, IKEv2, Start, OnDemand, ResponderOnly, DPDRestart, DPDClear, DPDHold, DPDNone, ChildlessAllow, ChildlessPrefer, ChildlessForce, ChildlessNever,
+		AuthPSK, Tunnel, Transport, Mode(9))
+	want := "yes no never keep auto kernel userspace none auto ikev1 ikev2 start on-demand responder-only restart clear hold none allow prefer force never psk tunnel transport unknown (9)"
 	if got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

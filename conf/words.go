@@ -7,14 +7,15 @@ import (
 
 // The words of the enumerations, as configuration files, screens and JSON have them.
 var (
-	uniqueWords   = [...]string{UniqueReplace: "yes", UniqueNo: "no", UniqueNever: "never", UniqueKeep: "keep"}
-	backendWords  = [...]string{BackendAuto: "auto", BackendKernel: "kernel", BackendUserspace: "userspace", BackendNone: "none"}
-	versionWords  = [...]string{VersionAuto: "auto", IKEv1: "ikev1", IKEv2: "ikev2"}
-	behaviorWords = [...]string{Start: "start", OnDemand: "on-demand", ResponderOnly: "responder-only"}
-	dpdWords      = [...]string{DPDRestart: "restart", DPDClear: "clear", DPDHold: "hold", DPDNone: "none"}
-	authWords     = [...]string{AuthPSK: "psk"}
-	modeWords     = [...]string{Tunnel: "tunnel", Transport: "transport", BEET: "beet", Pass: "pass", Drop: "drop"}
-	offloadWords  = [...]string{OffloadNone: "no", OffloadAuto: "auto", OffloadCrypto: "crypto", OffloadPacket: "packet"}
+	uniqueWords    = [...]string{UniqueReplace: "yes", UniqueNo: "no", UniqueNever: "never", UniqueKeep: "keep"}
+	backendWords   = [...]string{BackendAuto: "auto", BackendKernel: "kernel", BackendUserspace: "userspace", BackendNone: "none"}
+	versionWords   = [...]string{VersionAuto: "auto", IKEv1: "ikev1", IKEv2: "ikev2"}
+	behaviorWords  = [...]string{Start: "start", OnDemand: "on-demand", ResponderOnly: "responder-only"}
+	dpdWords       = [...]string{DPDRestart: "restart", DPDClear: "clear", DPDHold: "hold", DPDNone: "none"}
+	childlessWords = [...]string{ChildlessAllow: "allow", ChildlessPrefer: "prefer", ChildlessForce: "force", ChildlessNever: "never"}
+	authWords      = [...]string{AuthPSK: "psk"}
+	modeWords      = [...]string{Tunnel: "tunnel", Transport: "transport", BEET: "beet", Pass: "pass", Drop: "drop"}
+	offloadWords   = [...]string{OffloadNone: "no", OffloadAuto: "auto", OffloadCrypto: "crypto", OffloadPacket: "packet"}
 )
 
 func wordOf[T ~uint8](words []string, v T) string {
@@ -38,6 +39,9 @@ func (b Behavior) String() string { return wordOf(behaviorWords[:], b) }
 
 // String returns the word of the configuration.
 func (a DPDAction) String() string { return wordOf(dpdWords[:], a) }
+
+// String returns the word of the configuration.
+func (c Childless) String() string { return wordOf(childlessWords[:], c) }
 
 // String returns the word of the configuration.
 func (m AuthMethod) String() string { return wordOf(authWords[:], m) }

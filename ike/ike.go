@@ -63,6 +63,10 @@ type Birth struct {
 	// Own are the addresses of this host that IKE may be spoken from, none of them a
 	// tunnel's.
 	Own []netip.Addr
+	// RedirectedFrom is the gateway that has sent us to this one (RFC 5685, 4); invalid:
+	// none.
+	RedirectedFrom netip.Addr
+	Session        *Session // that is to be resumed, nil: none
 }
 
 // Event is what can happen to a Machine.
@@ -113,6 +117,9 @@ type (
 		Path       Path
 		SPIi, SPIr uint64
 	}
+	// Redirect sends the peer of an IKE SA that it began to another gateway (RFC 5685),
+	// an address or a host name.
+	Redirect struct{ Gateway string }
 	// Configured tells that the configuration changed; Conn is what this SA's
 	// connection has become, nil when it was removed.
 	Configured struct {
@@ -129,6 +136,7 @@ func (Initiate) event()   {}
 func (Terminate) event()  {}
 func (Roamed) event()     {}
 func (Suspected) event()  {}
+func (Redirect) event()   {}
 func (Configured) event() {}
 
 // Action is what a Machine wants done.

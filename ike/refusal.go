@@ -81,6 +81,10 @@ func (r *Refusal) head() string {
 		return "failed on this host"
 	case Terminated:
 		return "ended"
+	case Redirected:
+		return "the peer sends us to the gateway " + printable(r.Gateway, maxRefusalPart)
+	case NotResumed:
+		return "not resumed"
 	case Expired:
 		return "its lifetime is over"
 	case Unused:

@@ -23,7 +23,7 @@ const (
 	ChildDown                      // a child SA is gone
 	ChildRekeyed                   // a child SA was replaced by another (Report.NewID)
 	Failed                         // an attempt at an IKE SA or a child SA failed; Why says why
-	ReauthDue                      // the IKE SA is to be replaced by a new one with authentication (make-before-break); it goes on meanwhile
+	ReauthDue                      // the IKE SA is to be replaced by a new one with authentication (make-before-break), with Why (Redirected) at another gateway; it goes on meanwhile
 	IKEMoved                       // an IKE SA and its children have other addresses or ports; Path is the new one
 )
 
@@ -48,6 +48,8 @@ type Report struct {
 	// Begun is, in IKEUp, when the first message was sent or received. The engine
 	// sets it.
 	Begun Instant
+	// Session is, in IKEUp, what resumes the IKE SA when it is lost; nil: nothing does.
+	Session *Session
 }
 
 // Cause is the kind of reason for which a negotiation failed.
@@ -66,6 +68,8 @@ const (
 	Terminated                    // ended by command
 	Expired                       // the lifetime of the IKE SA is over, or its reauthentication is due: it is to be set up again at once
 	Unused                        // it had no traffic for as long as inactivity says; traffic asks for it again
+	Redirected                    // the peer names another gateway: Refusal.Gateway
+	NotResumed                    // the ticket was not taken: the IKE SA is to be set up anew at once
 )
 
 // Refusal is the structured reason why a negotiation failed, on either side.
@@ -78,6 +82,7 @@ type Refusal struct {
 	Nearest    string // the configured proposal that comes nearest
 	Differs    string // the one thing that differs, or the intersection of selectors
 	Hint       string // what to do
+	Gateway    string // to which the peer sends us, for Redirected: an address or a host name
 	Err        string // the error text, for BadMessage and Internal
 }
 
@@ -121,6 +126,7 @@ type Status struct {
 	NATLocal    bool    // this host is behind a NAT
 	NATRemote   bool    // the peer is
 	ForceEncap  bool    // UDP encapsulation without a NAT
+	Redirects   bool    // the peer began the IKE SA, and follows redirects (RFC 5685)
 	Fragments   bool    // both sides can fragment (RFC 7383)
 	Established Instant // Never until then
 	RekeyAt     Instant // Never: none of our own

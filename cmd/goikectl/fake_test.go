@@ -33,6 +33,7 @@ type fake struct {
 	matches    int
 	initiated  []control.InitiateRequest
 	terminated []control.TerminateRequest
+	redirected []control.RedirectRequest
 	during     func(ctx context.Context) // called by Initiate
 	sinks      map[int]func(control.Event)
 	serial     int
@@ -232,4 +233,11 @@ func sampleSAs() []control.SA {
 	use := []control.ChildUsage{{
 		In: esp.Usage{Bytes: 84, Packets: 1, LastUse: 3 * time.Second}, Out: esp.Usage{Bytes: 1234567890, Packets: 1000000, LastUse: 0}}}
 	return []control.SA{{Status: site, Usage: use}, {Status: begun}, {Status: roads[0], Usage: use}, {Status: roads[1]}, {Status: roads[2]}}
+}
+
+func (f *fake) Redirect(_ context.Context, r control.RedirectRequest) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.redirected = append(f.redirected, r)
+	return f.matches, f.err
 }

@@ -109,7 +109,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.socket, "socket", defaultSocket, "control socket of the daemon")
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.DurationVar(&a.timeout, "timeout", 0, "how long to wait, such as 20s; up and down wait for the outcome without it")
-	root.AddCommand(a.statusCommand(), a.upCommand(), a.downCommand(), a.logCommand(), a.versionCommand(), a.genpskCommand(), a.completionCommand())
+	root.AddCommand(a.statusCommand(), a.upCommand(), a.downCommand(), a.redirectCommand(), a.logCommand(), a.versionCommand(), a.genpskCommand(), a.completionCommand())
 	return root
 }
 

@@ -99,7 +99,7 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 	}
 	host := look(d.warn)
 	d.engine = engine.New(engine.Config{
-		Info: d.info(), Machines: v2.Machines{}, Cookies: v2.NewCookies(rand.Reader), Plane: d.out.plane, Transport: d.out.transport,
+		Info: d.info(), Machines: v2.Machines{}, Cookies: v2.NewCookies(rand.Reader), Tickets: v2.NewTickets(rand.Reader), Plane: d.out.plane, Transport: d.out.transport,
 		Locate: engine.NewLocator(outerMark), Conf: d.conf, Log: reporter(d.log), Counters: d.out.counters,
 		Attached: host.Attached, Own: host.Own, Sources: engine.NewSources(outerMark),
 	})

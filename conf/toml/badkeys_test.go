@@ -153,6 +153,10 @@ func TestBadKeys(t *testing.T) {
 		{`phase1: fragmentation = ¦{}`, `fragmentation is a section; allowed: true, false`},
 		{`phase1: fragment_size = ¦500`, `fragment_size is 500; allowed: an integer from 576 to 65535`},
 		{`phase1: reauthenticate = ¦"yes"`, `reauthenticate is a string; allowed: true, false`},
+		{`phase1: childless = ¦"yes"`, `childless is "yes"; allowed: "allow", "prefer", "force", "never"`},
+		{`phase1: childless = ¦true`, `childless is true; allowed: "allow", "prefer", "force", "never"`},
+		{`phase1: follow_redirects = ¦"no"`, `follow_redirects is a string; allowed: true, false`},
+		{`phase1: session_resumption = ¦1`, `session_resumption is an integer; allowed: true, false`},
 
 		{`phase2: ¦frobnicate = true`, `unknown key frobnicate in [[phase1.phase2]]; allowed: name, description`},
 		{`phase2: ¦remote_ts = "x"`, `unknown key remote_ts in [[phase1.phase2]]; did you mean remote_network?`},

@@ -95,7 +95,7 @@ func TestDefaults(t *testing.T) {
 		Proposals: crypto.DefaultProposals(crypto.IKE), Lifetime: 3 * time.Hour,
 		Remote: conf.Auth{ID: id.FromAddr(netip.MustParseAddr("198.51.100.2"))}, PSK: crypto.Secret("a secret that is long enough"),
 		KeyingTries: 3, Rekey: true, Margin: 9 * time.Minute, RekeyFuzz: 100, DPDDelay: 30 * time.Second, DPDFailures: 5,
-		MOBIKE: true, Fragmentation: true, FragmentSize: 1280,
+		MOBIKE: true, Fragmentation: true, FragmentSize: 1280, FollowRedirects: true,
 		Children: []*conf.Child{{
 			Name:     "lan",
 			Local:    []conf.Selector{{First: netip.MustParseAddr("10.1.0.0"), Last: netip.MustParseAddr("10.1.255.255"), PortLast: 65535}},
@@ -223,6 +223,14 @@ func TestKeys(t *testing.T) {
 		{`phase1: fragment_size = 576`, func(m model) any { return m.conn.FragmentSize }, 576},
 		{`phase1: reauthenticate = false`, nil, nil},
 		{`phase1: reauthenticate = true`, func(m model) any { return m.conn.Reauthenticate }, true},
+		{`phase1: childless = "allow"`, func(m model) any { return m.conn.Childless }, conf.ChildlessAllow},
+		{`phase1: childless = "prefer"`, func(m model) any { return m.conn.Childless }, conf.ChildlessPrefer},
+		{`phase1: childless = "force"`, func(m model) any { return m.conn.Childless }, conf.ChildlessForce},
+		{`phase1: childless = "never"`, func(m model) any { return m.conn.Childless }, conf.ChildlessNever},
+		{`phase1: follow_redirects = true`, func(m model) any { return m.conn.FollowRedirects }, true},
+		{`phase1: follow_redirects = false`, func(m model) any { return m.conn.FollowRedirects }, false},
+		{`phase1: session_resumption = false`, func(m model) any { return m.conn.SessionResumption }, false},
+		{`phase1: session_resumption = true`, func(m model) any { return m.conn.SessionResumption }, true},
 
 		{`phase2: name = "x"`, func(m model) any { return m.child.Name }, "x"},
 		{`phase2: description = "offices, 2nd floor"`, func(m model) any { return m.child.Description }, "offices, 2nd floor"},

@@ -65,6 +65,10 @@ var phase1Keys = []key[*phase1]{
 	flag("fragmentation", func(p *phase1) *bool { return &p.conn.Fragmentation }),
 	number("fragment_size", 576, 65535, func(p *phase1) *int { return &p.conn.FragmentSize }),
 	flag("reauthenticate", func(p *phase1) *bool { return &p.conn.Reauthenticate }),
+	word("childless", func(p *phase1) *conf.Childless { return &p.conn.Childless },
+		served(conf.ChildlessAllow, conf.ChildlessPrefer, conf.ChildlessForce, conf.ChildlessNever)),
+	flag("follow_redirects", func(p *phase1) *bool { return &p.conn.FollowRedirects }),
+	flag("session_resumption", func(p *phase1) *bool { return &p.conn.SessionResumption }),
 	{"phase2", func(s scope, p *phase1, it *item) { p.children = s.tables(it, "[[phase1.phase2]]") }},
 }
 

@@ -27,6 +27,9 @@ type Backend interface {
 	Initiate(ctx context.Context, r InitiateRequest, log func(LogLine)) error
 	// Terminate takes SAs down and returns how many matched.
 	Terminate(ctx context.Context, r TerminateRequest, log func(LogLine)) (int, error)
+	// Redirect sends peers to another gateway and returns how many IKE SAs matched. It
+	// does not wait until they go. The error names those that cannot be redirected.
+	Redirect(ctx context.Context, r RedirectRequest) (int, error)
 	// Subscribe delivers events and log lines until cancel is called. A subscriber
 	// that does not keep up loses events, and is told how many.
 	Subscribe(sink func(Event)) (cancel func())

@@ -17,6 +17,7 @@ var commands = map[string]func(context.Context, *session, *Message) *Message{
 	"list-conns":   listConns,
 	"initiate":     initiate,
 	"terminate":    terminate,
+	"redirect":     redirect,
 	"goike-status": status,
 
 	// Nothing of the kind can be loaded, which is what these answers say.

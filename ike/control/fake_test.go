@@ -29,6 +29,7 @@ type fake struct {
 	stats       Stats
 	initiated   []InitiateRequest
 	terminated  []TerminateRequest
+	redirected  []RedirectRequest
 	steps       []LogLine
 	err         error
 	matches     int
@@ -264,4 +265,11 @@ func sampleConns() []ConnState {
 			},
 		},
 	}
+}
+
+func (f *fake) Redirect(_ context.Context, r RedirectRequest) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.redirected = append(f.redirected, r)
+	return f.matches, f.err
 }

@@ -100,6 +100,7 @@ var causes = [...]string{
 	ike.NoAnswer: "no-answer", ike.NoConnection: "no-connection", ike.NoProposal: "no-proposal", ike.NoSelectors: "no-selectors",
 	ike.WrongKey: "wrong-key", ike.PeerRefused: "peer-refused", ike.BadMessage: "bad-message", ike.Internal: "internal",
 	ike.Terminated: "terminated", ike.Expired: "expired", ike.Unused: "unused",
+	ike.Redirected: "redirected", ike.NotResumed: "not-resumed",
 }
 
 // addRefusal adds a refusal in one line, and its parts.

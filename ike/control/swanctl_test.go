@@ -64,6 +64,7 @@ func TestStockSwanctl(t *testing.T) {
 		{[]string{"--list-sas", "--ike", "v6"}, []string{"v6: #2"}},
 		{[]string{"--initiate", "--child", "lan", "--timeout", "20"}, []string{"[IKE] phase 1 established", "initiate completed successfully"}},
 		{[]string{"--terminate", "--ike", "site", "--timeout", "20"}, []string{"[IKE] phase 1 established", "terminate completed successfully"}},
+		{[]string{"--redirect", "--ike", "site", "--gateway", "198.51.100.3"}, []string{"redirect completed successfully"}},
 		{[]string{"--list-certs"}, nil},
 		{[]string{"--list-authorities"}, nil},
 		{[]string{"--list-pools"}, nil},

@@ -48,6 +48,10 @@ func (s *Steward) dial(l *link, names []string) {
 	contact := l.ikes+l.leaving == 0 && s.conf.UniqueIDs != conf.UniqueNever
 	s.sas[l.attempt] = &phase1{timer: newTimer(l.attempt), id: l.attempt, link: l, initiator: true, contact: contact}
 	d := Dial{ID: l.attempt, Conn: l.conn, Path: path, InitialContact: contact}
+	d.Session, l.session = l.session, nil // used once
+	if l.redirect != nil {
+		d.RedirectedFrom = l.redirect.from
+	}
 	for _, name := range names {
 		l.asked[name] = l.attempt
 		d.First = append(d.First, l.initiate(name))
@@ -81,6 +85,7 @@ func (s *Steward) unlocated(now ike.Instant, l *link, err error) {
 // it is under way any more.
 func (s *Steward) failed(now ike.Instant, l *link, why *ike.Refusal, text string) {
 	l.lastError, l.lastAt = why, now
+	l.redirect = nil // from the configured gateway on again
 	s.disappoint(l, text)
 	l.failure = true
 	wait := max(backoff(l.try)-now.Sub(l.begun), soon)

@@ -222,6 +222,7 @@ func (l *link) forgetWishes() {
 	clear(l.given)
 	clear(l.packets)
 	l.over, l.failure = false, false
+	l.keep(nil)
 }
 
 func (s *Steward) downPhase1s(w *downWaiter, force bool, match func(*phase1) bool) bool {

@@ -44,6 +44,7 @@ type Config struct {
 	Info      control.Info
 	Machines  Machines
 	Cookies   Cookies
+	Tickets   Tickets // nil: no session resumption
 	Plane     DataPlane
 	Transport Transport
 	Locate    Locator // nil: NewLocator(0)
@@ -116,7 +117,7 @@ func (e *Engine) makeShards() {
 		r := &runner{engine: e, in: newInbox[shardItem](trafficLimit)}
 		r.in.weight = weigh
 		r.shard = NewShard(ShardConfig{
-			Index: i, Count: n, Machines: e.cfg.Machines, Cookies: e.cfg.Cookies, Config: e.cfg.Conf, Rand: e.cfg.Rand,
+			Index: i, Count: n, Machines: e.cfg.Machines, Cookies: e.cfg.Cookies, Tickets: e.cfg.Tickets, Config: e.cfg.Conf, Rand: e.cfg.Rand,
 			FirstID: uint64(i) + 2, StepID: uint64(n) + 1, Own: e.cfg.Own,
 		}, r)
 		e.runners = append(e.runners, r)

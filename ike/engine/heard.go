@@ -56,12 +56,12 @@ func (s *Steward) ikeUp(now ike.Instant, r ike.Report) {
 	}
 	sa.up, sa.initiator, sa.spiI, sa.begun, sa.established = true, r.SA.Initiator, r.SA.SPIi, r.Begun, now
 	sa.key = identities{conn: l.conn.Name, local: r.SA.LocalID, remote: r.SA.RemoteID}
-	sa.peer = r.SA.Path.Remote
+	sa.peer, sa.session = r.SA.Path.Remote, r.Session
 	if sa.counts() {
 		l.ikes++
 	}
 	if l.attempt == sa.id {
-		l.attempt, l.stage, l.paths = 0, idle, nil
+		l.attempt, l.stage, l.paths, l.redirect = 0, idle, nil, nil
 	} else {
 		// The peer began: its children come first.
 		l.notBefore = max(l.notBefore, now.Add(settleTime))
@@ -85,6 +85,7 @@ func (s *Steward) ikeDown(now ike.Instant, r ike.Report) {
 	l := sa.link
 	expected := !sa.counts()
 	fallen := sa.fallenAt(now)
+	s.salvage(sa, r.Why)
 	s.drop(sa)
 	s.tellDown()
 	if expected || l.gone || l.ikes > 0 {
@@ -180,7 +181,7 @@ func (s *Steward) ikeRekeyed(r ike.Report) {
 	s.unique[heir.key] = append(s.unique[heir.key], &heir)
 	s.partings.set(&heir, sa.due)
 	s.partings.set(sa, ike.Never)
-	sa.children, sa.ending, sa.leaving = nil, true, false
+	sa.children, sa.session, sa.ending, sa.leaving = nil, nil, true, false
 	s.release(sa)
 	s.passOn(sa.id, &heir)
 }
@@ -339,6 +340,7 @@ func (s *Steward) ownFailed(now ike.Instant, l *link, sa *phase1, r ike.Report) 
 		switch {
 		case sa.ending:
 			s.reconcile(now, l)
+		case s.redirected(now, l, sa, r.Why), s.notResumed(now, l, r.Why):
 		case !s.dialNext(l, r.Why):
 			s.failed(now, l, r.Why, r.Text)
 		}

@@ -42,12 +42,15 @@ type link struct {
 	failure   bool       // something of the try under way has failed
 	begun     ike.Instant
 	notBefore ike.Instant
-	nextTry   ike.Instant // Never: none is planned
-	nextTrap  ike.Instant // when addresses for the policies are looked for again
-	flaps     int         // how often in a row an IKE SA did not last
-	falls     int         // how often in a row a child did not last
-	held      bool        // taken down by command
-	trapped   bool        // traffic brings it up, whatever its behavior
+	nextTry   ike.Instant   // Never: none is planned
+	nextTrap  ike.Instant   // when addresses for the policies are looked for again
+	flaps     int           // how often in a row an IKE SA did not last
+	falls     int           // how often in a row a child did not last
+	session   *ike.Session  // by which the next try resumes what was lost, nil: none
+	redirect  *redirection  // that the try under way follows, nil: none
+	redirects []ike.Instant // when it was sent elsewhere
+	held      bool          // taken down by command
+	trapped   bool          // traffic brings it up, whatever its behavior
 	down      map[string]bool
 	lastError *ike.Refusal
 	lastAt    ike.Instant
@@ -229,7 +232,7 @@ func (s *Steward) startTry(now ike.Instant, l *link, missing []string) {
 func (s *Steward) locate(l *link) {
 	l.ticket = s.newTicket()
 	s.tickets[l.ticket] = l
-	s.out.Locate(l.ticket, l.conn)
+	s.out.Locate(l.ticket, l.gateway())
 }
 
 // usable is an established IKE SA of the link that more children can be asked of.

@@ -23,6 +23,13 @@ type Machines interface {
 	SaysInvalidSPI(h wire.Header, b []byte) bool
 }
 
+// Tickets seals what lost IKE SAs are resumed by (RFC 5723).
+type Tickets interface {
+	Seal(now ike.Instant, q ike.SealTicket) ([]byte, error)
+	Open(now ike.Instant, ticket []byte) (ike.OpenedTicket, error)
+	Use(now ike.Instant, q ike.UseTicket) error
+}
+
 // Cookies is the stateless defence against floods of first messages (RFC 7296,
 // 2.6).
 type Cookies interface {

@@ -26,7 +26,8 @@ type phase1 struct {
 	established ike.Instant
 	key         identities
 	children    []phase2
-	fallen      []string // children that went down at fellAt
+	session     *ike.Session // that resumes it, nil: none
+	fallen      []string     // children that went down at fellAt
 	fellAt      ike.Instant
 }
 
@@ -77,7 +78,8 @@ func (s *Steward) drop(sa *phase1) {
 	if sa.up {
 		s.release(sa)
 	}
-	sa.children = nil
+	sa.session.Zero()
+	sa.session, sa.children = nil, nil
 	if l.attempt == sa.id {
 		l.attempt, l.stage = 0, idle
 	}

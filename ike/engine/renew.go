@@ -21,8 +21,14 @@ func (s *Steward) reauthenticate(now ike.Instant, r ike.Report) {
 		return
 	}
 	l := sa.link
+	if r.Why != nil && (sa.leaving || l.stage != idle || !s.follow(now, l, sa, r.Why)) {
+		return // redirected, and something is under way already
+	}
 	names := l.kept(sa)
 	if len(sa.children) > 0 && len(names) == 0 {
+		if r.Why != nil {
+			l.redirect = nil
+		}
 		return // nobody here wants it
 	}
 	if !sa.leaving {

@@ -33,6 +33,7 @@ type ShardConfig struct {
 	Count    int
 	Machines Machines
 	Cookies  Cookies
+	Tickets  Tickets // nil: there are none
 	Config   *conf.Config
 	Rand     io.Reader // for SPIs and seeds; must not fail
 	// FirstID and StepID give the unique IDs: FirstID, FirstID+StepID, ...
@@ -61,6 +62,8 @@ type (
 		Conn           *conf.Connection
 		Path           ike.Path
 		InitialContact bool
+		RedirectedFrom netip.Addr   // see ike.Birth
+		Session        *ike.Session // see ike.Birth
 		First          []ike.Initiate
 	}
 	// Order gives an event to the IKE SA with a unique ID.
@@ -229,7 +232,7 @@ func (s *Shard) finished(now ike.Instant, in Finished) {
 
 func (s *Shard) dial(now ike.Instant, in Dial) {
 	b := s.birth(in.ID)
-	b.InitialContact = in.InitialContact
+	b.InitialContact, b.RedirectedFrom, b.Session = in.InitialContact, in.RedirectedFrom, in.Session
 	e := s.add(s.cfg.Machines.Dial(b, in.Conn, in.Path), b.SPI, in.ID)
 	e.conn, e.born = in.Conn.Name, now
 	if len(in.First) == 0 {
@@ -330,7 +333,7 @@ func (s *Shard) do(now ike.Instant, e *entry, a ike.Action) {
 	case ike.Install:
 		s.out.Install(Ref(e.spi), a)
 	case ike.Ask:
-		s.ask(e, a)
+		s.ask(now, e, a)
 	case ike.Spawn:
 		s.spawn(e, a)
 	case ike.Report:
@@ -367,17 +370,6 @@ func (s *Shard) report(now ike.Instant, e *entry, r ike.Report) {
 		s.muted = 0
 	}
 	s.out.Report(r)
-}
-
-// ask answers what only the shard knows and passes on the rest.
-func (s *Shard) ask(e *entry, a ike.Ask) {
-	if _, ok := a.Query.(ike.NewIKESPI); !ok {
-		s.out.Ask(Ref(e.spi), a)
-		return
-	}
-	s.waiting = append(s.waiting, Finished{Ref: Ref(e.spi), Done: ike.Done{
-		Ticket: a.Ticket, Result: ike.NewSPI{SPI: s.newSPI(), ID: s.newID()},
-	}})
 }
 
 // spawn adds a machine that another has made.

@@ -75,6 +75,7 @@ func (s *Steward) endLoad() {
 // discard takes down a connection that is no longer configured as it was.
 func (s *Steward) discard(l *link) {
 	l.gone = true
+	l.keep(nil)
 	s.schedule.set(l, ike.Never)
 	s.disappoint(l, "the configuration was changed")
 	for _, sa := range s.ofLink(l) {

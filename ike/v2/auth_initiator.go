@@ -1,6 +1,7 @@
 package v2
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/goike/goike/conf"
@@ -21,8 +22,11 @@ type authExchange struct {
 func (x *authExchange) name() string { return "IKE_AUTH" }
 
 func (x *authExchange) start(sa *SA, now ike.Instant, fx *ike.Effects) {
-	if _, ok := sa.Config.SharedKey(sa.conn, ownID(sa.conn, sa.path), sa.conn.Remote.ID); !ok {
-		sa.close(now, "", &ike.Refusal{Cause: ike.WrongKey, Hint: "no pre-shared key is configured"}, fx)
+	if sa.givenUp(now, fx) {
+		return
+	}
+	if _, ok := sa.Config.SharedKey(sa.conn, ownID(sa.conn, sa.path), sa.conn.Remote.ID); !ok && sa.boot.resumed == nil {
+		sa.giveUp(now, &ike.Refusal{Cause: ike.WrongKey, Hint: "no pre-shared key is configured"}, fx)
 		return
 	}
 	c, packet, why := x.first(sa, fx)
@@ -36,8 +40,12 @@ func (x *authExchange) start(sa *SA, now ike.Instant, fx *ike.Effects) {
 
 // first is the child to begin with: the first that is wanted or, when none is and
 // the peer does not do without, the first that is configured. Otherwise it says why
-// there is none, if there is a reason.
+// there is none, if there is a reason. Those that are wanted wait where childless says
+// so.
 func (x *authExchange) first(sa *SA, fx *ike.Effects) (c *conf.Child, packet *esp.Selector, why *ike.Refusal) {
+	if sa.boot.childless && sa.conn.Childless.First() {
+		return nil, nil, nil
+	}
 	for wanted := sa.takeWanted(); wanted != nil; wanted = sa.takeWanted() {
 		if c, why = sa.childNamed(wanted.childName); why == nil {
 			return c, wanted.packet, nil
@@ -66,10 +74,10 @@ func (x *authExchange) alone(sa *SA, now ike.Instant, why *ike.Refusal, fx *ike.
 	}
 	if why == nil {
 		why = &ike.Refusal{
-			Cause: ike.NoConnection, Err: "the connection has no phase 2, and the peer wants one (it does not know RFC 6023)",
+			Cause: ike.NoConnection, Err: "the connection has no phase 2, and an IKE SA without one is not possible: " + whyNotChildless(sa.conn),
 		}
 	}
-	sa.close(now, "", why, fx)
+	sa.giveUp(now, why, fx)
 }
 
 func (x *authExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effects) {
@@ -78,7 +86,7 @@ func (x *authExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 	}
 	all := x.take(d)
 	x.child.reserved(&x.gather)
-	if !all {
+	if !all || sa.givenUp(now, fx) {
 		return
 	}
 	if x.err == nil {
@@ -96,22 +104,32 @@ func (x *authExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 // send authenticates us and offers the child.
 func (x *authExchange) send(sa *SA, now ike.Instant, fx *ike.Effects) {
 	sa.localID = ownID(sa.conn, sa.path)
+	if r := sa.boot.resumed; r != nil {
+		sa.localID = r.local
+	}
 	idi := wireID(sa.localID, false)
-	psk, _ := sa.Config.SharedKey(sa.conn, sa.localID, sa.conn.Remote.ID)
 	ps := []wire.Payload{idi}
 	if sa.InitialContact {
 		ps = append(ps, &wire.Notify{Kind: wire.NotifyInitialContact})
 	}
-	if want := sa.conn.Remote.ID; want.Kind != id.Any && !want.IsWildcard() {
+	want := sa.conn.Remote.ID
+	if r := sa.boot.resumed; r != nil {
+		want = r.peer
+	}
+	if want.Kind != id.Any && !want.IsWildcard() {
 		ps = append(ps, wireID(want, true))
 	}
 	octets := auth.SignedOctets(sa.prf(), sa.boot.firstRequest, sa.boot.nr, sa.ourAuthKey(), idi.AppendBody(nil))
-	ps = append(ps, &wire.Auth{Method: wire.AuthSharedKey, Data: auth.SharedKey(sa.prf(), psk, octets)})
+	ps = append(ps, &wire.Auth{Method: wire.AuthSharedKey, Data: sa.prove(sa.conn, sa.conn.Remote.ID, octets)})
 	ps = append(ps, sa.mobilityNotifies(sa.conn)...)
+	if sa.conn.SessionResumption {
+		ps = append(ps, &wire.Notify{Kind: wire.NotifyTicketRequest})
+	}
 	if x.child != nil {
 		x.sayUncompressed(sa, x.child.conf, fx)
 		ps = append(ps, x.child.payloads(withoutKE(x.child.conf.Proposals))...)
 	}
+	ps = append(ps, syncNotify())
 	sa.say(fx, ike.Step, "authenticating as %s", sa.localID)
 	sa.request(now, wire.IKEAuth, fx, ps...)
 }
@@ -121,19 +139,34 @@ func (x *authExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effect
 	idr := wire.FindID(m.payloads, true)
 	proof, _ := wire.Find[*wire.Auth](m.payloads)
 	if idr == nil || proof == nil {
-		why := &ike.Refusal{Cause: ike.BadMessage, Err: "IKE_AUTH response without IDr or AUTH"}
 		if n := errorNotify(m.payloads); n != nil {
-			why = refusedByPeer(n, "", 1)
+			why := refusedByPeer(n, "", 1)
+			if sa.boot.resumed != nil {
+				why.Cause = ike.NotResumed
+			}
+			sa.close(now, "", cmp.Or(sa.over, why), fx)
+			return
 		}
-		sa.close(now, "", why, fx)
+		sa.renounce(now, &ike.Refusal{Cause: ike.BadMessage, Err: "IKE_AUTH response without IDr or AUTH"}, fx)
+		return
+	}
+	if sa.over != nil {
+		sa.leave(now, fx)
 		return
 	}
 	if why := x.verify(sa, idr, proof); why != nil {
 		sa.renounce(now, why, fx)
 		return
 	}
+	if why := sa.redirectedTo(m.payloads, nil); why != nil {
+		sa.failed(fx, "", why)
+		sa.over, sa.told = why, true
+		sa.leave(now, fx)
+		return
+	}
+	sa.ext.sync = knowsSync(m.payloads)
 	sa.agreeMobility(m.payloads)
-	sa.establish(now, fx)
+	sa.establish(now, sa.keepTicket(now, m.payloads), fx)
 	boot := sa.boot
 	sa.boot = nil
 	if x.child == nil {
@@ -152,7 +185,7 @@ func (x *authExchange) verify(sa *SA, idr *wire.ID, proof *wire.Auth) *ike.Refus
 		return &ike.Refusal{Cause: ike.BadMessage, Err: err.Error()}
 	}
 	sa.remoteID = peer
-	if sa.conn.Remote.ID.Match(peer) == 0 {
+	if r := sa.boot.resumed; sa.conn.Remote.ID.Match(peer) == 0 || r != nil && r.peer != peer {
 		return &ike.Refusal{
 			Cause: ike.WrongKey, Notify: wire.NotifyAuthenticationFailed.String(),
 			Offered: peer.String(), Configured: sa.conn.Remote.ID.String(),
@@ -173,6 +206,9 @@ func (sa *SA) checkProof(c *conf.Connection, own id.ID, pid *wire.ID, proof *wir
 		}
 	}
 	octets := auth.SignedOctets(sa.prf(), message, nonce, sa.peerAuthKey(), pid.AppendBody(nil))
+	if sa.boot.resumed != nil {
+		return sa.checkResumed(octets, proof)
+	}
 	psk, ok := sa.Config.SharedKey(c, own, sa.remoteID)
 	if !ok || !auth.VerifySharedKey(sa.prf(), psk, octets, proof.Data) {
 		return &ike.Refusal{
@@ -206,19 +242,10 @@ func wireID(i id.ID, responder bool) *wire.ID {
 }
 
 // establish marks the IKE SA as up.
-func (sa *SA) establish(now ike.Instant, fx *ike.Effects) {
+// kept resumes it when it is lost, nil: nothing does.
+func (sa *SA) establish(now ike.Instant, kept *ike.Session, fx *ike.Effects) {
 	sa.state, sa.established = ike.Up, now
 	sa.setLifetime(now)
 	sa.lastError = nil
-	sa.reportUp(fx, sa.boot.contact)
-}
-
-// renounce tells a responder that it did not authenticate, and closes
-// (RFC 7296, 2.21.2).
-func (sa *SA) renounce(now ike.Instant, why *ike.Refusal, fx *ike.Effects) {
-	h := sa.header(wire.Informational, sa.win.nextSend, false)
-	if packets, err := sa.protect(h, &wire.Notify{Kind: wire.NotifyAuthenticationFailed}); err == nil {
-		sa.send(packets, fx)
-	}
-	sa.close(now, "", why, fx)
+	sa.reportUp(fx, sa.boot.contact, kept)
 }

@@ -233,7 +233,7 @@ func (t *childTask) finish(sa *SA, now ike.Instant, ps []wire.Payload, fx *ike.E
 	if t.authPayloads == nil || sa.closed {
 		return
 	}
-	sa.establish(now, fx)
+	sa.establish(now, nil, fx)
 	sa.boot, sa.candidates = nil, nil
 }
 

@@ -29,7 +29,7 @@ func (sa *SA) initiate(now ike.Instant, ev ike.Initiate, fx *ike.Effects) {
 	}
 	if sa.initiator && sa.state == ike.Created {
 		sa.state = ike.Connecting
-		sa.queue = append([]exchange{&initExchange{}}, sa.queue...)
+		sa.pushFirst(sa.firstExchange(now))
 	}
 }
 
@@ -56,8 +56,12 @@ func (sa *SA) terminate(now ike.Instant, ev ike.Terminate, fx *ike.Effects) {
 	switch {
 	case ev.ChildID != 0 || ev.Child != "":
 		sa.terminateChildren(now, ev, fx)
-	case sa.established == ike.Never:
+	case sa.established == ike.Never && ev.Silent:
 		sa.close(now, "", &ike.Refusal{Cause: ike.Terminated, Err: ev.Why}, fx)
+	case sa.established == ike.Never && ev.Force:
+		sa.bow(now, &ike.Refusal{Cause: ike.Terminated, Err: ev.Why}, fx)
+	case sa.established == ike.Never:
+		sa.giveUp(now, &ike.Refusal{Cause: ike.Terminated, Err: ev.Why}, fx)
 	case ev.Silent:
 		sa.close(now, ev.Why, nil, fx)
 	case ev.Force:

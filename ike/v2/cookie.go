@@ -62,7 +62,7 @@ func (c *Cookies) Check(now ike.Instant, dg ike.Datagram) (ok bool, challenge []
 	if err != nil {
 		return false, nil
 	}
-	reply := wire.Header{SPIi: h.SPIi, Major: 2, Exchange: wire.IKESAInit, Flags: wire.FlagResponse}
+	reply := wire.Header{SPIi: h.SPIi, Major: 2, Exchange: h.Exchange, Flags: wire.FlagResponse}
 	challenge, err = wire.Append(nil, reply, &wire.Notify{Kind: wire.NotifyCookie, Data: cookie})
 	if err != nil {
 		return false, nil

@@ -26,6 +26,9 @@ type gather struct {
 	cpi   uint16 // 0: none
 	ike   ike.NewSPI
 
+	opened ike.OpenedTicket
+	ticket []byte // for the peer
+
 	cpiTicket ike.Ticket // of the question for the CPI, 0: not asked
 	cpiErr    error      // why there is none
 }
@@ -70,6 +73,10 @@ func (g *gather) take(d ike.Done) bool {
 		g.spi = r
 	case ike.NewSPI:
 		g.ike = r
+	case ike.OpenedTicket:
+		g.opened = r
+	case []byte:
+		g.ticket = r
 	}
 	return g.left == 0
 }

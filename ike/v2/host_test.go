@@ -31,6 +31,7 @@ type host struct {
 	nextID  uint64
 	last    *SA // spawned or made last
 	asked   []ike.Activity
+	tickets *Tickets
 	idle    ike.Idle // the answer
 	own     []netip.Addr
 	routes  map[netip.Addr]netip.Addr // from where the peer's addresses are reached
@@ -54,7 +55,7 @@ type plane struct {
 
 func newHost(t testing.TB, n *network, name string, addr netip.Addr, conns ...*conf.Connection) *host {
 	return &host{
-		t: t, name: name, net: n, addr: addr, idle: -1, sas: make(map[uint64]*SA),
+		t: t, name: name, net: n, addr: addr, idle: -1, tickets: NewTickets(n.rand), sas: make(map[uint64]*SA),
 		conf: &conf.Config{Retransmit: testRetransmit, Connections: conns},
 		plane: plane{
 			sas: make(map[esp.SAID]esp.SA), policies: make(map[string]esp.Policy), reserved: make(map[uint32]bool), spi: 0x1000, reqID: 100,
@@ -176,6 +177,12 @@ func (h *host) answer(q ike.Query) (any, error) {
 			out[i] = h.routes[r]
 		}
 		return out, nil
+	case ike.SealTicket:
+		return h.tickets.Seal(h.net.now, q)
+	case ike.OpenTicket:
+		return h.tickets.Open(h.net.now, q.Ticket)
+	case ike.UseTicket:
+		return nil, h.tickets.Use(h.net.now, q)
 	case ike.Activity:
 		h.asked = append(h.asked, q)
 		return h.idle, nil

@@ -35,6 +35,7 @@ func (sa *SA) serveInformational(now ike.Instant, m *message, fx *ike.Effects) {
 		sa.close(now, "", refusedByPeer(n, "", 1), fx)
 		return
 	}
+	sa.sentAway(m.payloads, fx)
 	gone := sa.serveMobility(now, m, fx)
 	for _, p := range m.payloads {
 		if d, ok := p.(*wire.Delete); ok {

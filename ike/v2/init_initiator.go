@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/goike/goike/conf"
 	"github.com/goike/goike/crypto"
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/wire"
@@ -83,6 +84,7 @@ func (x *initExchange) send(sa *SA, now ike.Instant, fx *ike.Effects) {
 	if sa.conn.Fragmentation {
 		ps = append(ps, &wire.Notify{Kind: wire.NotifyFragmentationSupported})
 	}
+	ps = append(ps, sa.redirectNotify()...)
 	ps = append(ps, beetID(sa.conn)...)
 	msg, err := wire.Append(nil, sa.header(wire.IKESAInit, 0, false), ps...)
 	if err != nil {
@@ -137,6 +139,12 @@ func (x *initExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effect
 	}
 	if n := wire.FindNotify(m.payloads, wire.NotifyInvalidKEPayload); n != nil {
 		x.otherGroup(sa, now, n, sum, fx)
+		return
+	}
+	if wire.FindNotify(m.payloads, wire.NotifyRedirect) != nil {
+		if why := sa.redirectedTo(m.payloads, x.nonce); why != nil {
+			x.doubt(sa, now, why)
+		}
 		return
 	}
 	if n := errorNotify(m.payloads); n != nil {
@@ -199,12 +207,15 @@ func (x *initExchange) accept(sa *SA, now ike.Instant, m *message, fx *ike.Effec
 		x.doubt(sa, now, &ike.Refusal{Cause: ike.BadMessage, Err: "the peer chose a proposal that was not offered"})
 		return
 	}
+	if sa.readChildless(m.payloads); sa.conn.Childless == conf.ChildlessForce && !sa.boot.childless {
+		x.doubt(sa, now, notChildless)
+		return
+	}
 	sa.nat = detectNAT(m.header, m.path, m.payloads)
 	sa.mobile.mapping = seenAs(m.payloads)
 	sa.nat.forced = sa.conn.ForceEncap
 	sa.fragments = sa.conn.Fragmentation && wire.FindNotify(m.payloads, wire.NotifyFragmentationSupported) != nil
 	sa.beet = knowsBEET(m.payloads)
-	sa.boot.childless = wire.FindNotify(m.payloads, wire.NotifyChildlessIKEv2Supported) != nil
 	sa.win.out = nil
 	sa.boot.firstReply = append([]byte(nil), x.raw...)
 	x.peer = &initReply{suite: suite, spiR: m.header.SPIr, nonce: append([]byte(nil), nonce.Data...)}

@@ -94,6 +94,7 @@ func (sa *SA) choose(now ike.Instant, m *message, fx *ike.Effects) {
 	sa.nat.forced = sa.candidates[0].ForceEncap
 	sa.fragments = sa.candidates[0].Fragmentation && wire.FindNotify(m.payloads, wire.NotifyFragmentationSupported) != nil
 	sa.beet = knowsBEET(m.payloads)
+	sa.readRedirect(m.payloads, fx)
 	sa.boot.ni = append([]byte(nil), nonce.Data...)
 	x := &initRequest{suite: suite, num: num}
 	sa.serving.task = x
@@ -146,7 +147,7 @@ func (x *initRequest) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effect
 	if sa.fragments {
 		ps = append(ps, &wire.Notify{Kind: wire.NotifyFragmentationSupported})
 	}
-	ps = append(ps, &wire.Notify{Kind: wire.NotifyChildlessIKEv2Supported})
+	ps = append(ps, announceChildless(sa.candidates)...)
 	if sa.beet {
 		ps = append(ps, beetID(sa.candidates...)...)
 	}

@@ -57,6 +57,10 @@ func (sa *SA) receive(now ike.Instant, dg ike.Datagram, fx *ike.Effects) {
 		sa.receiveInitReply(now, h, dg, fx)
 	case h.Exchange == wire.IKESAInit:
 		sa.receiveInitRequest(now, h, dg, fx)
+	case h.Exchange == wire.IKESessionResume && response:
+		sa.receiveResumeReply(now, h, dg, fx)
+	case h.Exchange == wire.IKESessionResume:
+		sa.receiveResumeRequest(now, h, dg, fx)
 	case !sa.keys.ready():
 		return
 	case response:
@@ -91,11 +95,18 @@ func (sa *SA) receiveReply(now ike.Instant, h wire.Header, dg ike.Datagram, fx *
 // is no way to tell it (RFC 7296, 2.21.3).
 func (sa *SA) brokenReply(now ike.Instant, perr *wire.ProtocolError, fx *ike.Effects) {
 	why := &ike.Refusal{Cause: ike.BadMessage, Err: perr.Reason}
+	if _, ok := sa.active.(*authExchange); ok {
+		sa.renounce(now, why, fx)
+		return
+	}
 	sa.close(now, "the peer's answer cannot be understood", why, fx)
 }
 
 // receiveRequest takes the peer's next request, or repeats the reply to its last.
 func (sa *SA) receiveRequest(now ike.Instant, h wire.Header, dg ike.Datagram, fx *ike.Effects) {
+	if sa.receiveSync(now, h, dg, fx) {
+		return
+	}
 	if h.MessageID == sa.win.nextRecv-1 {
 		sa.repeat(dg, fx)
 		return
@@ -367,6 +378,7 @@ func (sa *SA) request(now ike.Instant, x wire.ExchangeType, fx *ike.Effects, ps 
 		return
 	}
 	sa.transmit(now, x, packets, fx)
+	sa.win.out.payloads = ps
 }
 
 // answer sends the reply to the request being served.

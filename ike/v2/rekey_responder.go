@@ -138,6 +138,7 @@ func (sa *SA) heir(now ike.Instant, own ike.NewSPI, s crypto.Suite, k keys, init
 	h.boot = nil
 	h.conn, h.initiator, h.state = sa.conn, initiator, ike.Up
 	h.nat, h.fragments, h.beet, h.suite, h.keys = sa.nat, sa.fragments, sa.beet, s, k
+	h.ext = sa.ext
 	h.localID, h.remoteID = sa.localID, sa.remoteID
 	h.Own = sa.Own
 	h.established = now

@@ -27,6 +27,7 @@ type SA struct {
 	nat        natState
 	fragments  bool // both sides announced fragmentation
 	beet       bool // the peer knows what asks for BEET mode
+	ext        extensions
 	suite      crypto.Suite
 	keys       keys
 	ivCounter  uint64
@@ -54,15 +55,20 @@ type SA struct {
 	doomed      *deleteExchange // ends it, or what replaces it, when it is no longer being replaced
 	pending     bool            // made by the peer to replace one that we are replacing ourselves: not in use yet
 	mobile      mobility
-	redundant   bool // another replaces the same one: no report tells of it
+	over        *ike.Refusal // why it is given up that was not established; the peer is being told
+	told        bool         // that was reported already
+	sync        synced
+	dismissed   string // why it is to end soon although it is up, empty: it is not
+	redundant   bool   // another replaces the same one: no report tells of it
 }
 
 // bootstrap is what only the first two exchanges need.
 type bootstrap struct {
 	firstRequest, firstReply []byte // IKE_SA_INIT messages as sent
 	ni, nr                   []byte
-	childless                bool // the peer takes an IKE SA without a child (RFC 6023)
-	contact                  bool // the peer said INITIAL_CONTACT
+	resumed                  *resumed // nil: it is set up anew
+	childless                bool     // the peer takes an IKE SA without a child (RFC 6023)
+	contact                  bool     // the peer said INITIAL_CONTACT
 }
 
 // resumer continues when what it asked for is done.
@@ -134,6 +140,8 @@ func (sa *SA) Step(now ike.Instant, ev ike.Event, fx *ike.Effects) {
 		sa.roamed(now, ev, fx)
 	case ike.Suspected:
 		sa.suspected(now, ev, fx)
+	case ike.Redirect:
+		sa.redirect(ev, fx)
 	case ike.Configured:
 		sa.configured(now, ev, fx)
 	}
@@ -290,8 +298,12 @@ func (sa *SA) timeout(now ike.Instant, fx *ike.Effects) {
 // expire ends an IKE SA whose time is over.
 func (sa *SA) expire(now ike.Instant, fx *ike.Effects) {
 	switch {
+	case sa.over != nil:
+		sa.close(now, "", sa.over, fx)
 	case sa.doomed != nil:
 		sa.abandon(now, sa.doomed.why, fx)
+	case sa.dismissed != "" && sa.state == ike.Up:
+		sa.finish(now, sa.dismissed, fx)
 	case sa.state == ike.Up || sa.state == ike.Rekeying:
 		sa.expired(now, "its lifetime is over", fx)
 	case sa.state == ike.Rekeyed && sa.active != nil:
@@ -327,7 +339,7 @@ func (sa *SA) configured(now ike.Instant, ev ike.Configured, fx *ike.Effects) {
 	case conn != nil:
 		sa.conn = conn
 	case sa.established == ike.Never:
-		sa.close(now, "", &ike.Refusal{Cause: ike.Terminated, Err: "the connection is no longer configured"}, fx)
+		sa.giveUp(now, &ike.Refusal{Cause: ike.Terminated, Err: "the connection is no longer configured"}, fx)
 	}
 }
 
@@ -336,7 +348,7 @@ func (sa *SA) Status() ike.Status {
 	s := ike.Status{
 		ID: sa.ID, Version: 2, State: sa.state, Initiator: sa.initiator, SPIi: sa.spiI, SPIr: sa.spiR,
 		Path: sa.path, LocalID: sa.localID, RemoteID: sa.remoteID, Suite: sa.suite,
-		NATLocal: sa.nat.local, NATRemote: sa.nat.remote, ForceEncap: sa.nat.forced, Fragments: sa.fragments,
+		NATLocal: sa.nat.local, NATRemote: sa.nat.remote, ForceEncap: sa.nat.forced, Fragments: sa.fragments, Redirects: sa.ext.redirectable,
 		Established: sa.established, RekeyAt: sa.rekeyAt, ExpireAt: sa.expireAt, LastError: sa.lastError,
 	}
 	if sa.conn != nil {

@@ -28,10 +28,10 @@ func (sa *SA) failed(fx *ike.Effects, childName string, why *ike.Refusal) {
 }
 
 // reportUp reports that the IKE SA is established.
-func (sa *SA) reportUp(fx *ike.Effects, contact bool) {
+func (sa *SA) reportUp(fx *ike.Effects, contact bool, kept *ike.Session) {
 	s := sa.Status()
 	sa.report(fx, ike.Report{
-		Kind: ike.IKEUp, SA: &s, InitialContact: contact,
+		Kind: ike.IKEUp, SA: &s, InitialContact: contact, Session: kept,
 		Text: fmt.Sprintf("phase 1 established with %s (%s), %s", sa.path.Remote, sa.remoteID, sa.suite),
 	})
 }
@@ -90,7 +90,7 @@ func (sa *SA) close(now ike.Instant, how string, why *ike.Refusal, fx *ike.Effec
 	case wasUp:
 		s := sa.Status()
 		sa.report(fx, ike.Report{Kind: ike.IKEDown, SA: &s, Text: "phase 1 down: " + downText(how, why), Why: why})
-	default:
+	case !sa.told:
 		sa.failed(fx, "", why)
 	}
 	sa.zero()
@@ -111,6 +111,11 @@ func (sa *SA) failAll(now ike.Instant, why *ike.Refusal, fx *ike.Effects) {
 		sa.forget(x)
 		x.fail(sa, now, why, fx)
 	}
+	sa.failQueue(now, why, fx)
+}
+
+// failQueue fails the exchanges that wait.
+func (sa *SA) failQueue(now ike.Instant, why *ike.Refusal, fx *ike.Effects) {
 	for _, x := range sa.queue {
 		x.fail(sa, now, why, fx)
 	}

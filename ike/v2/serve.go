@@ -42,12 +42,17 @@ func (sa *SA) deny(now ike.Instant, kind wire.NotifyType, data []byte, fx *ike.E
 
 // dropServing ends what is under way for the peer without an answer.
 func (sa *SA) dropServing(fx *ike.Effects) {
-	s := sa.serving
-	if s == nil || s.task == nil {
-		sa.serving = nil
-		return
+	if sa.serving != nil {
+		sa.dropTask(fx)
 	}
 	sa.serving = nil
-	sa.forget(s.task)
-	s.task.drop(sa, fx)
+}
+
+// dropTask ends what is under way for the peer; it is to be answered.
+func (sa *SA) dropTask(fx *ike.Effects) {
+	if task := sa.serving.task; task != nil {
+		sa.serving.task = nil
+		sa.forget(task)
+		task.drop(sa, fx)
+	}
 }

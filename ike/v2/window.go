@@ -26,6 +26,7 @@ type outgoing struct {
 	id       uint32
 	exchange wire.ExchangeType
 	packets  [][]byte
+	payloads []wire.Payload // what they hold, nil for IKE_SA_INIT
 	begun    ike.Instant
 	tries    int // retransmissions so far
 	rounds   int // of Retransmit.Tries of them that are over
@@ -84,6 +85,10 @@ func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
 	}
 	if out.doubted && sa.heard <= out.begun {
 		sa.ask(now, fx)
+		return
+	}
+	if _, ok := sa.active.(*resumeExchange); ok { // the other way is to be had at once
+		sa.notResumed(now, "the peer does not answer IKE_SESSION_RESUME", fx)
 		return
 	}
 	if out.tries >= sa.Config.Retransmit.Tries {

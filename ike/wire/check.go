@@ -15,8 +15,8 @@ import "fmt"
 // N, D, V and unknown ones. Nonces have a lawful length. SA, TSi and TSr come
 // together, TSi and TSr not at all in the rekeying of an IKE SA. The SA of a
 // response has one proposal. A response without that which was asked for has an
-// error notification, or COOKIE in IKE_SA_INIT. In IKE_AUTH the initiator sends one
-// of IDi, EAP and AUTH at least; AUTH need not be beside an ID, and there need be
+// error notification, COOKIE or REDIRECT in IKE_SA_INIT. In IKE_AUTH the initiator sends one
+// of IDi, EAP and AUTH at least, or an error when it gives up; AUTH need not be beside an ID, and there need be
 // no child.
 func Check(x ExchangeType, response, protected bool, ps []Payload) error {
 	if err := checkCritical(ps); err != nil {

@@ -64,10 +64,19 @@ func holdsError(ps []Payload) string {
 }
 
 // holdsCookieOrError is holdsError for the response that may ask for a cookie
-// (RFC 7296, 2.6).
+// (RFC 7296, 2.6), or name another gateway (RFC 5685, 3).
 func holdsCookieOrError(ps []Payload) string {
-	if FindNotify(ps, NotifyCookie) != nil {
+	if FindNotify(ps, NotifyCookie) != nil || FindNotify(ps, NotifyRedirect) != nil {
 		return ""
 	}
 	return holdsError(ps)
+}
+
+// holdsNackOrError is holdsCookieOrError for the response that may refuse a ticket (RFC
+// 5723, 4.3.3).
+func holdsNackOrError(ps []Payload) string {
+	if FindNotify(ps, NotifyTicketNack) != nil {
+		return ""
+	}
+	return holdsCookieOrError(ps)
 }

@@ -64,17 +64,17 @@ var payloadTypeNames = map[PayloadType]string{
 func (t PayloadType) String() string { return nameOf(payloadTypeNames, t, "PAYLOAD_") }
 
 var exchangeTypeNames = map[ExchangeType]string{
-	IKESAInit:     "IKE_SA_INIT",
-	IKEAuth:       "IKE_AUTH",
-	CreateChildSA: "CREATE_CHILD_SA",
-	Informational: "INFORMATIONAL",
-	38:            "IKE_SESSION_RESUME",
-	39:            "GSA_AUTH",
-	40:            "GSA_REGISTRATION",
-	41:            "GSA_REKEY",
-	42:            "GSA_INBAND_REKEY",
-	43:            "IKE_INTERMEDIATE",
-	44:            "IKE_FOLLOWUP_KE",
+	IKESAInit:        "IKE_SA_INIT",
+	IKEAuth:          "IKE_AUTH",
+	CreateChildSA:    "CREATE_CHILD_SA",
+	Informational:    "INFORMATIONAL",
+	IKESessionResume: "IKE_SESSION_RESUME",
+	39:               "GSA_AUTH",
+	40:               "GSA_REGISTRATION",
+	41:               "GSA_REKEY",
+	42:               "GSA_INBAND_REKEY",
+	43:               "IKE_INTERMEDIATE",
+	44:               "IKE_FOLLOWUP_KE",
 }
 
 // String returns the name in the IANA register, or "EXCHANGE_" and the number.

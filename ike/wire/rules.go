@@ -35,11 +35,19 @@ var rules = map[occasion][]form{
 		{key: PayloadSA, body: initBody, also: []condition{nonceLength, oneProposal}},
 		{also: []condition{holdsCookieOrError}},
 	},
+	{IKESessionResume, false, false}: {
+		{body: one(PayloadNonce), also: []condition{nonceLength}},
+	},
+	{IKESessionResume, true, false}: {
+		{key: PayloadNonce, body: one(PayloadNonce), also: []condition{nonceLength}},
+		{also: []condition{holdsNackOrError}},
+	},
 	{IKEAuth, false, true}: {
 		{key: PayloadIDi, body: join(one(PayloadIDi), atMostOne(PayloadIDr, PayloadAuth, PayloadCP), certs, child),
 			also: []condition{wholeChild}},
 		{key: PayloadEAP, body: one(PayloadEAP)},
-		{body: one(PayloadAuth)},
+		{key: PayloadAuth, body: one(PayloadAuth)},
+		{also: []condition{holdsError}},
 	},
 	{IKEAuth, true, true}: {
 		{key: PayloadIDr, body: join(one(PayloadIDr), atMostOne(PayloadAuth, PayloadEAP, PayloadCP), certs, child),

@@ -10,37 +10,39 @@ import (
 
 // words are payloads by the names that the rule tests use.
 var words = map[string]func() Payload{
-	"SA":        func() Payload { return ikeSA(1, 0) },
-	"SA2":       func() Payload { return ikeSA(2, 0) },
-	"SAspi":     func() Payload { return ikeSA(1, 8) },
-	"SAspi2":    func() Payload { return ikeSA(2, 8) },
-	"SAesp":     func() Payload { return &SA{[]Proposal{espProposal}} },
-	"SAesp2":    func() Payload { return &SA{[]Proposal{espProposal, espProposal}} },
-	"SAmixed":   func() Payload { return &SA{append([]Proposal{espProposal}, ikeSA(1, 8).Proposals...)} },
-	"KE":        func() Payload { return &KE{Method: 31, Data: make([]byte, 32)} },
-	"Nonce":     func() Payload { return &Nonce{Data: make([]byte, 32)} },
-	"Nonce15":   func() Payload { return &Nonce{Data: make([]byte, 15)} },
-	"Nonce16":   func() Payload { return &Nonce{Data: make([]byte, 16)} },
-	"Nonce256":  func() Payload { return &Nonce{Data: make([]byte, 256)} },
-	"Nonce257":  func() Payload { return &Nonce{Data: make([]byte, 257)} },
-	"IDi":       func() Payload { return &ID{Kind: IDFQDN} },
-	"IDr":       func() Payload { return &ID{Responder: true, Kind: IDFQDN} },
-	"CERT":      func() Payload { return &Cert{} },
-	"CERTREQ":   func() Payload { return &CertReq{} },
-	"AUTH":      func() Payload { return &Auth{} },
-	"EAP":       func() Payload { return &EAP{} },
-	"CP":        func() Payload { return &CP{} },
-	"TSi":       func() Payload { return &TS{} },
-	"TSr":       func() Payload { return &TS{Responder: true} },
-	"D":         func() Payload { return &Delete{Protocol: ProtocolIKE} },
-	"V":         func() Payload { return &VendorID{} },
-	"N":         func() Payload { return &Notify{Kind: 40000} },
-	"N(error)":  func() Payload { return &Notify{Kind: NotifyNoProposalChosen} },
-	"N(COOKIE)": func() Payload { return &Notify{Kind: NotifyCookie} },
-	"SK":        func() Payload { return &SK{} },
-	"SKF":       func() Payload { return &SKF{Fragment: 1, Total: 2} },
-	"X":         func() Payload { return &Raw{Kind: 200} },
-	"X!":        func() Payload { return &Raw{Kind: 201, CriticalFlag: true} },
+	"SA":          func() Payload { return ikeSA(1, 0) },
+	"SA2":         func() Payload { return ikeSA(2, 0) },
+	"SAspi":       func() Payload { return ikeSA(1, 8) },
+	"SAspi2":      func() Payload { return ikeSA(2, 8) },
+	"SAesp":       func() Payload { return &SA{[]Proposal{espProposal}} },
+	"SAesp2":      func() Payload { return &SA{[]Proposal{espProposal, espProposal}} },
+	"SAmixed":     func() Payload { return &SA{append([]Proposal{espProposal}, ikeSA(1, 8).Proposals...)} },
+	"KE":          func() Payload { return &KE{Method: 31, Data: make([]byte, 32)} },
+	"Nonce":       func() Payload { return &Nonce{Data: make([]byte, 32)} },
+	"Nonce15":     func() Payload { return &Nonce{Data: make([]byte, 15)} },
+	"Nonce16":     func() Payload { return &Nonce{Data: make([]byte, 16)} },
+	"Nonce256":    func() Payload { return &Nonce{Data: make([]byte, 256)} },
+	"Nonce257":    func() Payload { return &Nonce{Data: make([]byte, 257)} },
+	"IDi":         func() Payload { return &ID{Kind: IDFQDN} },
+	"IDr":         func() Payload { return &ID{Responder: true, Kind: IDFQDN} },
+	"CERT":        func() Payload { return &Cert{} },
+	"CERTREQ":     func() Payload { return &CertReq{} },
+	"AUTH":        func() Payload { return &Auth{} },
+	"EAP":         func() Payload { return &EAP{} },
+	"CP":          func() Payload { return &CP{} },
+	"TSi":         func() Payload { return &TS{} },
+	"TSr":         func() Payload { return &TS{Responder: true} },
+	"D":           func() Payload { return &Delete{Protocol: ProtocolIKE} },
+	"V":           func() Payload { return &VendorID{} },
+	"N":           func() Payload { return &Notify{Kind: 40000} },
+	"N(error)":    func() Payload { return &Notify{Kind: NotifyNoProposalChosen} },
+	"N(COOKIE)":   func() Payload { return &Notify{Kind: NotifyCookie} },
+	"N(NACK)":     func() Payload { return &Notify{Kind: NotifyTicketNack} },
+	"N(REDIRECT)": func() Payload { return &Notify{Kind: NotifyRedirect} },
+	"SK":          func() Payload { return &SK{} },
+	"SKF":         func() Payload { return &SKF{Fragment: 1, Total: 2} },
+	"X":           func() Payload { return &Raw{Kind: 200} },
+	"X!":          func() Payload { return &Raw{Kind: 201, CriticalFlag: true} },
 }
 
 var espProposal = Proposal{Protocol: ProtocolESP, SPI: make([]byte, 4)}
@@ -99,7 +101,7 @@ func TestCheckIKESAInit(t *testing.T) {
 		{"N(error)", "no SA"},
 	})
 	testRules(t, IKESAInit, true, false, []ruleCase{
-		{"SA KE Nonce", ""}, {"SA KE Nonce CERTREQ CERTREQ N V", ""}, {"N(COOKIE)", ""}, {"N(error)", ""}, {"N(error) N V", ""},
+		{"SA KE Nonce", ""}, {"SA KE Nonce CERTREQ CERTREQ N V", ""}, {"N(COOKIE)", ""}, {"N(REDIRECT)", ""}, {"N(error)", ""}, {"N(error) N V", ""},
 		{"SA2 KE Nonce", "2 proposals, one has to be chosen"}, {"SA KE Nonce15", "nonce of 15"}, {"SA KE Nonce Nonce", "2 Nonce"},
 		{"", "neither what was asked for nor an error"}, {"N V", "neither"}, {"KE Nonce", "unexpected KE"}, {"SA Nonce", "no KE"},
 		{"SA KE Nonce AUTH", "unexpected AUTH"}, {"N(error) AUTH", "unexpected AUTH"}, {"SK", "unexpected SK"},
@@ -112,7 +114,7 @@ func TestCheckIKEAuth(t *testing.T) {
 	testRules(t, IKEAuth, false, true, []ruleCase{
 		{"IDi AUTH SAesp TSi TSr", ""}, {"IDi CERT CERT N CERTREQ CERTREQ IDr AUTH CP SAesp2 TSi TSr V", ""},
 		{"IDi AUTH", ""}, {"IDi SAesp TSi TSr", ""}, {"IDi", ""}, {"EAP", ""}, {"AUTH", ""}, {"AUTH N V", ""}, {"EAP N", ""},
-		{"", "no AUTH"}, {"N(error)", "no AUTH"}, {"IDr AUTH", "unexpected IDr"}, {"IDi IDi AUTH", "2 IDi"}, {"IDi IDr IDr AUTH", "2 IDr"},
+		{"", "neither"}, {"N(error)", ""}, {"IDr AUTH", "unexpected IDr"}, {"IDi IDi AUTH", "2 IDi"}, {"IDi IDr IDr AUTH", "2 IDr"},
 		{"IDi AUTH AUTH", "2 AUTH"}, {"EAP EAP", "2 EAP"}, {"EAP AUTH", "unexpected AUTH"}, {"IDi EAP", "unexpected EAP"},
 		{"IDi AUTH CP CP", "2 CP"}, {"IDi AUTH SAesp SAesp TSi TSr", "2 SA"}, {"IDi AUTH SAesp TSi TSi TSr", "2 TSi"}, {"IDi AUTH SAesp TSi TSr TSr", "2 TSr"},
 		{"IDi AUTH SAesp", "do not come together"}, {"IDi AUTH TSi TSr", "do not come together"}, {"IDi AUTH SAesp TSi", "do not come together"},
@@ -178,8 +180,19 @@ func TestCheckUnprotected(t *testing.T) {
 	testRules(t, IKEAuth, false, false, []ruleCase{{"N(error)", "no SK"}})
 }
 
+func TestCheckSessionResume(t *testing.T) {
+	testRules(t, IKESessionResume, false, false, []ruleCase{
+		{"Nonce N", ""}, {"N(COOKIE) Nonce N N V", ""}, {"N", "no Nonce"}, {"Nonce15", "nonce of 15"}, {"Nonce Nonce", "2 Nonce"},
+		{"SA KE Nonce", "unexpected SA"}, {"Nonce IDi", "unexpected IDi"}, {"SK", "unexpected SK"},
+	})
+	testRules(t, IKESessionResume, true, false, []ruleCase{
+		{"Nonce N", ""}, {"N(COOKIE)", ""}, {"N(REDIRECT)", ""}, {"N(error)", ""}, {"N(NACK)", ""}, {"", "neither"}, {"N", "neither"},
+		{"Nonce257", "nonce of 257"}, {"Nonce KE", "unexpected KE"}, {"N(NACK) AUTH", "unexpected AUTH"},
+	})
+}
+
 func TestCheckUnknownExchange(t *testing.T) {
-	for _, x := range []ExchangeType{0, 1, 2, 5, 32, 33, 38, 43, 44, 255} {
+	for _, x := range []ExchangeType{0, 1, 2, 5, 32, 33, 39, 43, 44, 255} {
 		for i := range 4 {
 			err := Check(x, i&1 != 0, i&2 != 0, nil)
 			wantSyntax(t, err, "no such message")

@@ -18,6 +18,8 @@ const (
 	IKEAuth       ExchangeType = 35
 	CreateChildSA ExchangeType = 36
 	Informational ExchangeType = 37
+	// IKESessionResume is IKE_SESSION_RESUME (RFC 5723).
+	IKESessionResume ExchangeType = 38
 )
 
 // HeaderLen is the length of the IKE header in octets.

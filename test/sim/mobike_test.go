@@ -35,6 +35,9 @@ func TestMOBIKEFollows(t *testing.T) {
 		}
 		w, a, b := shortLived(t, seed&^1, f, func(c *conf.Config) {
 			c.Connections[0].MOBIKE = true
+			// A host that has moved is not found again by its configured address.
+			c.Connections[0].Lifetime, c.Connections[0].Margin = 15*time.Minute, 3*time.Minute
+			c.Connections[0].Children[0].Lifetime = 5 * time.Minute
 			if c.Connections[0].Behavior == conf.ResponderOnly {
 				c.Connections[0].Gateway = conf.Gateway{Any: true}
 			}
