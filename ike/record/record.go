@@ -65,6 +65,9 @@ type Reader struct {
 	Err error
 }
 
+// Take takes n octets, without a copy.
+func (r *Reader) Take(n int) []byte { return r.take(n) }
+
 func (r *Reader) take(n int) []byte {
 	if r.Err != nil || n < 0 || n > len(r.B) {
 		r.Fail()

@@ -2,6 +2,7 @@ package v2
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/crypto"
@@ -14,23 +15,24 @@ import (
 	"github.com/goike/goike/ike/wire"
 )
 
-// Restore makes an IKE SA from a snapshot; Resume is to be its first event. conn is the
+// Restore makes an IKE SA from a snapshot; TakeOver is to be its first event. Of its birth
+// the unique ID, the configuration and the addresses are used. conn is the
 // connection that it is of, nil when that is not configured any more or reads otherwise:
 // then it can only be ended, and has no children. Damage of any kind is an error.
-func (Machines) Restore(c *conf.Config, conn *conf.Connection, data []byte) (ike.Machine, error) {
-	sa, err := restore(c, conn, data)
+func (Machines) Restore(b ike.Birth, conn *conf.Connection, data []byte) (ike.Machine, error) {
+	sa, err := restore(b, conn, data)
 	if err != nil {
 		return nil, err
 	}
 	return sa, nil
 }
 
-func restore(c *conf.Config, conn *conf.Connection, data []byte) (*SA, error) {
+func restore(b ike.Birth, conn *conf.Connection, data []byte) (*SA, error) {
 	r := &restorer{Reader: record.Reader{B: data}, conn: conn}
 	if f := r.U8(); r.Err == nil && f != snapshotFormat {
 		return nil, fmt.Errorf("an IKE SA in format %d, this goiked knows format %d", f, snapshotFormat)
 	}
-	sa := newSA(ike.Birth{Config: c}, ike.Path{})
+	sa := newSA(ike.Birth{ID: b.ID, Config: b.Config, Own: b.Own}, ike.Path{})
 	sa.boot = nil
 	r.sa = sa
 	r.identity()
@@ -66,7 +68,7 @@ func (r *restorer) identity() {
 	} else if sa.conn.Name != name {
 		r.Fail()
 	}
-	sa.SPI, sa.ID, sa.Seed, sa.spiI, sa.spiR = r.U64(), r.U64(), r.U64(), r.U64(), r.U64()
+	sa.SPI, sa.Seed, sa.spiI, sa.spiR = r.U64(), r.U64(), r.U64(), r.U64()
 	switch sa.state = ike.State(r.U8()); sa.state {
 	case ike.Up, ike.Rekeyed, ike.Deleting:
 	default:
@@ -82,6 +84,13 @@ func (r *restorer) identity() {
 	if own != sa.SPI || sa.spiI == 0 || sa.spiR == 0 {
 		r.Fail()
 	}
+	for _, v := range []*bool{&sa.ext.redirectable, &sa.ext.follows, &sa.ext.sync, &sa.sync.done} {
+		*v = r.Bool()
+	}
+	sa.sync.m1 = r.U32()
+	r.digest(&sa.sync.digest)
+	sa.sync.reply, sa.dismissed = r.packets(), r.String()
+	r.mobility()
 	sa.path, sa.suite = r.path(), r.suite()
 	r.keys()
 	sa.ivCounter = r.U64()
@@ -108,17 +117,37 @@ func (r *restorer) keys() {
 	}
 }
 
+func (r *restorer) digest(d *digest) {
+	if copy(d[:], r.Bytes()) != len(d) {
+		r.Fail()
+	}
+}
+
+func (r *restorer) mobility() {
+	m := &r.sa.mobile
+	m.on, m.decides = r.Bool(), r.Bool()
+	for _, list := range []*[]netip.Addr{&m.peers, &m.told} {
+		n := r.Count(4)
+		if n > maxAddresses+1 {
+			r.Fail()
+		}
+		for ; n > 0 && r.Err == nil; n-- {
+			*list = append(*list, r.Addr())
+		}
+	}
+	m.best, m.was, m.mapping = r.anyPath(), r.anyPath(), r.Bytes()
+	m.roamed = m.on // what has changed meanwhile is not known
+}
+
 func (r *restorer) window() {
 	win := &r.sa.win
 	win.nextSend, win.nextRecv = r.U32(), r.U32()
-	if copy(win.lastDigest[:], r.Bytes()) != len(win.lastDigest) {
-		r.Fail()
-	}
+	r.digest(&win.lastDigest)
 	win.lastReply = r.packets()
 	if !r.Bool() {
 		return
 	}
-	r.out = &outgoing{id: r.U32(), exchange: wire.ExchangeType(r.U8()), packets: r.packets(), begun: r.instant(), due: r.instant()}
+	r.out = &outgoing{id: r.U32(), exchange: wire.ExchangeType(r.U8()), packets: r.packets(), begun: r.instant(), due: r.instant(), carried: true}
 	r.out.tries, r.out.rounds = int(r.U8()), int(r.Below(maxRounds+1))
 	if r.out.id >= win.nextSend || r.out.exchange != wire.CreateChildSA && r.out.exchange != wire.Informational {
 		r.Fail()
@@ -163,7 +192,12 @@ func (r *restorer) child() *child.SA {
 		*v = r.Bool()
 	}
 	c.Local, c.Remote, c.Path = r.selectors(), r.selectors(), r.path()
-	c.Installed, c.RekeyAt, c.ExpireAt, c.Replaces = r.instant(), r.instant(), r.instant(), r.U64()
+	c.Unused = r.Bool()
+	c.Installed, c.RekeyAt, c.ExpireAt, c.UsedAt, c.IdleAt = r.instant(), r.instant(), r.instant(), r.instant(), r.instant()
+	c.Replaces = r.U64()
+	if c.Conf != nil {
+		c.Limits = child.Limits(c.Conf, r.conn.Rekey, r.conn.RekeyFuzz, c.ID)
+	}
 	if r.Bool() {
 		c.Waiting = &child.Keys{Encr: r.Bytes(), Integ: r.Bytes()}
 		if !child.KeysFit(*c.Waiting, c.Suite) {
@@ -214,7 +248,7 @@ func (r *restorer) exchange() exchange {
 		x := &deleteExchange{}
 		x.child, x.named, x.proto, x.spi, x.why = r.at(), r.String(), crypto.Proto(r.U8()), r.U32(), r.String()
 		return x
-	case lost:
+	case lostChild:
 		x := &lostExchange{}
 		x.childName, x.old, x.proto, x.spi = r.String(), r.at(), crypto.Proto(r.U8()), r.U32()
 		return x
@@ -242,8 +276,10 @@ func (r *restorer) at() *child.SA {
 	return r.all[i]
 }
 
+func (r *restorer) anyPath() ike.Path { return ike.Path{Local: r.AddrPort(), Remote: r.AddrPort()} }
+
 func (r *restorer) path() ike.Path {
-	p := ike.Path{Local: r.AddrPort(), Remote: r.AddrPort()}
+	p := r.anyPath()
 	if !p.Local.IsValid() || !p.Remote.IsValid() {
 		r.Fail()
 	}

@@ -1,6 +1,7 @@
 package v2
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/goike/goike/crypto"
@@ -21,7 +22,7 @@ const (
 	noExchange     = iota
 	asksNothing    // its answer only shows that the peer lives
 	deletes        // deleteExchange
-	lost           // a child SA that cannot be made any more
+	lostChild      // a child SA that cannot be made any more
 	wants          // childExchange that has not begun
 	exchangeWords_ // how many there are
 )
@@ -30,7 +31,7 @@ const (
 // this side, or whose child both sides replace at the moment, cannot be carried on: what
 // decides about it is known to this process only.
 func (sa *SA) Snapshot(b []byte) ([]byte, bool) {
-	if sa.closed || sa.established == ike.Never || sa.pending || sa.doomed != nil || !sa.keys.ready() {
+	if sa.closed || sa.established == ike.Never || sa.pending || sa.doomed != nil || sa.over != nil || !sa.keys.ready() {
 		return b, false
 	}
 	w := &record.Writer{B: b}
@@ -116,7 +117,6 @@ func (s *snapper) identity() {
 	sa, w := s.sa, s.w
 	w.String(sa.conn.Name)
 	w.U64(sa.SPI)
-	w.U64(sa.ID)
 	w.U64(sa.Seed)
 	w.U64(sa.spiI)
 	w.U64(sa.spiR)
@@ -128,6 +128,14 @@ func (s *snapper) identity() {
 	for _, v := range []bool{sa.initiator, sa.nat.local, sa.nat.remote, sa.nat.forced, sa.fragments, sa.beet, sa.redundant} {
 		w.Bool(v)
 	}
+	for _, v := range []bool{sa.ext.redirectable, sa.ext.follows, sa.ext.sync, sa.sync.done} {
+		w.Bool(v)
+	}
+	w.U32(sa.sync.m1)
+	w.Bytes(sa.sync.digest[:])
+	writePackets(w, sa.sync.reply)
+	w.String(sa.dismissed)
+	s.mobility()
 	writePath(w, sa.path)
 	writeSuite(w, sa.suite)
 	w.Bytes(sa.keys.all)
@@ -141,6 +149,21 @@ func (s *snapper) identity() {
 		w.U8(uint8(sa.leaving.Cause))
 		w.String(sa.leaving.Err)
 	}
+}
+
+func (s *snapper) mobility() {
+	m, w := &s.sa.mobile, s.w
+	w.Bool(m.on)
+	w.Bool(m.decides)
+	for _, list := range [][]netip.Addr{m.peers, m.told} {
+		w.U32(uint32(len(list))) //nolint:gosec // at most maxAddresses
+		for _, a := range list {
+			w.Addr(a)
+		}
+	}
+	writePath(w, m.best)
+	writePath(w, m.was)
+	w.Bytes(m.mapping)
 }
 
 func (s *snapper) window() {
@@ -217,7 +240,7 @@ func (s *snapper) exchange(x exchange) {
 		w.U32(x.spi)
 		w.String(x.why)
 	case *lostExchange:
-		w.U8(lost)
+		w.U8(lostChild)
 		w.String(x.childName)
 		w.U32(s.index(x.old))
 		w.U8(uint8(x.proto))
@@ -266,7 +289,8 @@ func writeChild(w *record.Writer, c *child.SA, began bool) {
 	writeSelectors(w, c.Local)
 	writeSelectors(w, c.Remote)
 	writePath(w, c.Path)
-	for _, t := range []ike.Instant{c.Installed, c.RekeyAt, c.ExpireAt} {
+	w.Bool(c.Unused)
+	for _, t := range []ike.Instant{c.Installed, c.RekeyAt, c.ExpireAt, c.UsedAt, c.IdleAt} {
 		w.U64(uint64(t)) //nolint:gosec // the bits of an instant
 	}
 	w.U64(c.Replaces)

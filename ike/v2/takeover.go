@@ -25,7 +25,7 @@ func (x *lostExchange) name() string {
 	if x.old != nil {
 		return "CHILD_REKEY"
 	}
-	return "CREATE_CHILD_SA"
+	return "CHILD_CREATE"
 }
 
 func (*lostExchange) start(*SA, ike.Instant, *ike.Effects) {}
@@ -86,8 +86,23 @@ func (sa *SA) otherOf(c *child.SA) bool {
 	return false
 }
 
-// resumed goes on with what another process has begun.
-func (sa *SA) resumed(now ike.Instant, ev ike.Resume, fx *ike.Effects) {
+// reportTakenOver tells of the IKE SA and the children that are there, as if they had
+// come up now.
+func (sa *SA) reportTakenOver(fx *ike.Effects) {
+	if sa.state != ike.Up || sa.redundant {
+		return
+	}
+	s := sa.Status()
+	sa.report(fx, ike.Report{Kind: ike.IKEUp, SA: &s, Text: "phase 1 with " + sa.path.Remote.String() + " taken over"})
+	for _, c := range sa.children {
+		if !c.Outlived && !c.Behind && c.State != ike.ChildDeleting && c.State != ike.ChildRekeyedState {
+			sa.reportChild(fx, ike.ChildUp, c, "taken over")
+		}
+	}
+}
+
+// takeOver goes on with what another process has begun.
+func (sa *SA) takeOver(now ike.Instant, ev ike.TakeOver, fx *ike.Effects) {
 	if ev.End != "" {
 		sa.children, sa.leftovers = nil, nil // they go with those that take their place
 		sa.queue = nil
@@ -96,8 +111,12 @@ func (sa *SA) resumed(now ike.Instant, ev ike.Resume, fx *ike.Effects) {
 		}
 		return
 	}
+	sa.reportTakenOver(fx)
 	for _, c := range sa.children {
 		fx.Do(ike.Install{Ticket: sa.newTicket(&adoption{c}), Ops: c.Adopt()})
+	}
+	if sa.mobile.was != (ike.Path{}) && sa.state == ike.Up {
+		sa.tellPath()
 	}
 	for _, l := range sa.leftovers {
 		fx.Do(ike.Install{Ops: child.AdoptLate(l.ops, l.reqID)})

@@ -10,9 +10,9 @@ type Keeper interface {
 	Snapshot(b []byte) ([]byte, bool)
 }
 
-// Resume is the first event of a machine that was made from a snapshot: it adopts its
+// TakeOver is the first event of a machine that was made from a snapshot: it adopts its
 // child SAs at the data plane. With End, which says why, it is ended instead, and the
 // peer is told.
-type Resume struct{ End string }
+type TakeOver struct{ End string }
 
-func (Resume) event() {}
+func (TakeOver) event() {}
