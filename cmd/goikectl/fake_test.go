@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -240,4 +241,11 @@ func (f *fake) Redirect(_ context.Context, r control.RedirectRequest) (int, erro
 	defer f.mu.Unlock()
 	f.redirected = append(f.redirected, r)
 	return f.matches, f.err
+}
+
+// asked are the redirects that were asked for.
+func (f *fake) asked() []control.RedirectRequest {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.redirected)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/goike/goike/conf"
@@ -18,8 +19,8 @@ func TestRedirect(t *testing.T) {
 	}
 	peers, _ := conf.ParseSelector("192.0.2.0/24")
 	who, _ := id.Parse("*.example.org")
-	if want := (control.RedirectRequest{Conn: "hq", ConnID: 7, PeerIP: peers, PeerID: who, Gateway: "gw2.example.org"}); len(f.redirected) != 1 || f.redirected[0] != want {
-		t.Errorf("%+v", f.redirected)
+	if want := (control.RedirectRequest{Conn: "hq", ConnID: 7, PeerIP: peers, PeerID: who, Gateway: "gw2.example.org"}); !slices.Equal(f.asked(), []control.RedirectRequest{want}) {
+		t.Errorf("%+v", f.asked())
 	}
 	if r := run(t, path, "redirect", "--gateway", "203.0.113.7", "--name", "hq", "--json"); r.code != exitOK || r.out != `{"gateway":"203.0.113.7","matches":2,"reached":true,"error":""}`+"\n" {
 		t.Errorf("%+v", r)
