@@ -241,7 +241,7 @@ func (r *restorer) exchanges() {
 }
 
 func (r *restorer) exchange() exchange {
-	switch r.Below(exchangeWords_) {
+	switch r.Below(exchangeWords) {
 	case asksNothing:
 		return &liveness{}
 	case deletes:

@@ -19,12 +19,12 @@ const snapshotFormat = 1
 // What an exchange is in a snapshot. Of those that this side has begun only the ones
 // whose request is out, or that wait, are there.
 const (
-	noExchange     = iota
-	asksNothing    // its answer only shows that the peer lives
-	deletes        // deleteExchange
-	lostChild      // a child SA that cannot be made any more
-	wants          // childExchange that has not begun
-	exchangeWords_ // how many there are
+	noExchange    = iota
+	asksNothing   // its answer only shows that the peer lives
+	deletes       // deleteExchange
+	lostChild     // a child SA that cannot be made any more
+	wants         // childExchange that has not begun
+	exchangeWords // how many there are
 )
 
 // Snapshot implements ike.Keeper. An IKE SA that is half-open, that is being replaced by

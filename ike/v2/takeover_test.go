@@ -44,13 +44,13 @@ func (h *host) restart() (carried int) {
 
 // Both processes are put in others' place, and all goes on: keys, windows, timers.
 func TestTakeOver(t *testing.T) {
-	n, a, b := up(t, watchful)
+	n, a, _ := up(t, watchful)
 	n.pass(10 * time.Second)
 	before := a.Deadline()
 	if n.a.restart()+n.b.restart() != 2 {
 		t.Fatal("not all can be carried on")
 	}
-	a, b = n.established(1)
+	a, _ = n.established(1)
 	if a.Deadline() != before {
 		t.Errorf("the next thing is due in %v, was in %v", a.Deadline().Sub(n.now), before.Sub(n.now))
 	}
@@ -70,7 +70,7 @@ func TestTakeOver(t *testing.T) {
 		n.b.restart()
 		n.established(1)
 	}
-	a, b = n.established(1)
+	_, b := n.established(1)
 	b.conn.Children[0].Proposals = proposals(t, 3, "aes256gcm16")
 	n.b.step(b, ike.Terminate{})
 	n.run()
@@ -82,7 +82,7 @@ func TestTakeOver(t *testing.T) {
 // What the data plane has lost is set up anew by the IKE SA, and an IKE SA whose
 // connection is gone is ended.
 func TestTakeOverOfLittle(t *testing.T) {
-	n, a, _ := up(t)
+	n, _, _ := up(t)
 	clear(n.a.plane.sas)
 	n.a.restart()
 	n.pass(time.Minute)
@@ -90,7 +90,7 @@ func TestTakeOverOfLittle(t *testing.T) {
 	if up := len(n.b.of(ike.IKEUp)); up != 1 {
 		t.Errorf("%d IKE SAs", up)
 	}
-	a = n.a.list()[0]
+	a := n.a.list()[0]
 	data, _ := a.Snapshot(nil)
 	a.closed = true
 	m, err := (Machines{}).Restore(ike.Birth{ID: 77, Config: &conf.Config{Retransmit: testRetransmit}}, nil, data)

@@ -51,7 +51,7 @@ func TestHandover(t *testing.T) {
 			}
 			sas, err := g.SAs()
 			if err != nil || len(sas) != 1 || len(sas[0].Children) == 0 {
-				return fmt.Errorf("%v %v", sas, err)
+				return fmt.Errorf("%v: %w", sas, err)
 			}
 			return nil
 		}); err != nil {
