@@ -172,6 +172,11 @@ type Op interface{ op() }
 type (
 	// AddSA installs an SA; an inbound one completes an AllocSPI.
 	AddSA struct{ SA SA }
+	// AdoptSA takes over an SA that the data plane holds since before, from an earlier
+	// instance, with its sequence numbers and replay window as they are. Keys are not in
+	// it, nor anything else that cannot be told apart from outside. It is an error that
+	// the data plane does not hold it.
+	AdoptSA struct{ SA SA }
 	// DelSA removes an SA.
 	DelSA struct{ ID SAID }
 	// MoveSA changes outer addresses and encapsulation of an SA in place.
@@ -188,6 +193,7 @@ type (
 )
 
 func (AddSA) op()     {}
+func (AdoptSA) op()   {}
 func (DelSA) op()     {}
 func (MoveSA) op()    {}
 func (AddPolicy) op() {}

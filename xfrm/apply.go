@@ -122,6 +122,8 @@ func subjects(op esp.Op) []esp.SAID {
 	switch op := op.(type) {
 	case esp.AddSA:
 		return []esp.SAID{unmappedID(op.SA.ID)}
+	case esp.AdoptSA:
+		return []esp.SAID{unmappedID(op.SA.ID)}
 	case esp.DelSA:
 		return []esp.SAID{unmappedID(op.ID)}
 	case esp.MoveSA:
@@ -138,6 +140,8 @@ func (a *application) state(op esp.Op) (wait bool) {
 	case esp.AddSA:
 		a.addSA(op.SA)
 		return true
+	case esp.AdoptSA:
+		a.adoptSA(op.SA)
 	case esp.MoveSA:
 		a.moveSA(op)
 		return true

@@ -23,6 +23,7 @@ import (
 	"github.com/goike/goike/ike/engine"
 	"github.com/goike/goike/ike/v2"
 	"github.com/goike/goike/internal/hostnet"
+	"github.com/goike/goike/internal/keep"
 	"github.com/goike/goike/internal/logging"
 	"github.com/goike/goike/internal/systemd"
 	"github.com/goike/goike/internal/version"
@@ -42,12 +43,15 @@ type daemon struct {
 	conf   *conf.Config
 	out    *outside
 	engine *engine.Engine
+	store  *keep.Store // nil: nothing is kept
+	left   []engine.Kept
+	quit   func() // ends the process at once
 }
 
 // serve runs the daemon until it is asked to end.
 func serve(o options, errs io.Writer) error {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2)
 	defer signal.Stop(signals)
 	c, warnings, err := loadOrNone(o.config)
 	if err != nil {
@@ -66,7 +70,10 @@ func serve(o options, errs io.Writer) error {
 	}
 	w := logging.NewWriter(errs, logRoom)
 	defer w.Close()
-	d := &daemon{opts: o, conf: c}
+	d := &daemon{opts: o, conf: c, quit: func() {
+		w.Close()
+		os.Exit(0)
+	}}
 	d.log, d.levels = logging.New(w, levels, c.Log.JSON)
 	for _, text := range warnings {
 		d.log.Warn(text)
@@ -97,11 +104,13 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 	if err := d.prepare(ctx); err != nil {
 		return errors.Join(usageError{err}, d.out.close())
 	}
+	d.openStore()
 	host := look(d.warn)
 	d.engine = engine.New(engine.Config{
 		Info: d.info(), Machines: v2.Machines{}, Cookies: v2.NewCookies(rand.Reader), Tickets: v2.NewTickets(rand.Reader), Plane: d.out.plane, Transport: d.out.transport,
 		Locate: engine.NewLocator(outerMark), Conf: d.conf, Log: reporter(d.log), Counters: d.out.counters,
 		Attached: host.Attached, Own: host.Own, Sources: engine.NewSources(outerMark),
+		Store: d.keeper(), Left: d.left,
 	})
 	var serving sync.WaitGroup
 	serving.Go(func() { d.followNetworks(ctx) })
@@ -186,6 +195,9 @@ func (d *daemon) wait(signals <-chan os.Signal, failed <-chan error) error {
 				d.reload()
 				continue
 			}
+			if s == syscall.SIGUSR2 || s == syscall.SIGTERM && d.restarting() {
+				d.leave(s)
+			}
 			d.log.Info("ending: peers are told", "signal", s.String())
 			return nil
 		case err := <-d.engine.Failed():
@@ -235,6 +247,7 @@ func (d *daemon) close(signals <-chan os.Signal) error {
 		}
 	})
 	d.engine.Close(ctx)
+	d.closeStore()
 	cancel()
 	watcher.Wait()
 	return d.out.close()

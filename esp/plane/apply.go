@@ -81,6 +81,9 @@ func (p *Plane) one(op esp.Op, mtu int, c *change) error {
 			}
 		}
 		return err
+	case esp.AdoptSA:
+		// Sequence numbers and replay window went with the process that had them.
+		return fmt.Errorf("SA %08x to %s cannot be taken over: it was held by another process", op.SA.ID.SPI, op.SA.ID.Dst)
 	case esp.DelSA:
 		p.delSA(op.ID)
 	case esp.MoveSA:

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/esp"
 	"github.com/goike/goike/ike"
@@ -52,6 +54,8 @@ type Config struct {
 	Sources   Sources                  // nil: NewSources(0)
 	Attached  []netip.Prefix           // see Engine.Attached
 	Own       []netip.Addr             // see Engine.Roamed
+	Store     Store                    // keeps IKE SAs for the next process, nil: nobody does
+	Left      []Kept                   // by an earlier one, to be carried on
 	Rand      io.Reader                // nil: crypto/rand
 	Log       func(r ike.Report)       // is given every report, must not block; may be nil
 	Shards    int                      // 0: GOMAXPROCS
@@ -62,6 +66,7 @@ type Config struct {
 type Engine struct {
 	cfg     Config
 	started time.Time
+	boot    ike.Instant // when it was started
 	runners []*runner
 	workers *workers
 	planes  *planeWorker
@@ -97,15 +102,19 @@ func New(cfg Config) *Engine {
 	if cfg.Sources == nil {
 		cfg.Sources = NewSources(0)
 	}
-	e := &Engine{cfg: cfg, started: time.Now(), err: make(chan error, 4), conf: cfg.Conf}
+	e := &Engine{cfg: cfg, started: time.Now(), boot: sinceBoot(), err: make(chan error, 4), conf: cfg.Conf}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.key = seed(cfg.Rand)
 	e.workers = newWorkers(runtime.GOMAXPROCS(0), jobLimit, cfg.Rand)
 	e.planes = newPlaneWorker(cfg.Plane, cfg.Sources, e.warn)
 	e.steward = newStewardRunner(e)
 	e.makeShards()
-	e.start()
+	e.takeOver(cfg.Left)
 	e.steward.in.put(Attached{Networks: cfg.Attached}, Load{Config: cfg.Conf})
+	for _, r := range e.runners {
+		r.flush()
+	}
+	e.start()
 	return e
 }
 
@@ -118,7 +127,7 @@ func (e *Engine) makeShards() {
 		r.in.weight = weigh
 		r.shard = NewShard(ShardConfig{
 			Index: i, Count: n, Machines: e.cfg.Machines, Cookies: e.cfg.Cookies, Tickets: e.cfg.Tickets, Config: e.cfg.Conf, Rand: e.cfg.Rand,
-			FirstID: uint64(i) + 2, StepID: uint64(n) + 1, Own: e.cfg.Own,
+			FirstID: uint64(i) + 2, StepID: uint64(n) + 1, Own: e.cfg.Own, Keep: e.cfg.Store != nil,
 		}, r)
 		e.runners = append(e.runners, r)
 	}
@@ -155,8 +164,15 @@ func (e *Engine) fail(what string, err error) {
 // Failed delivers the error with which a part of the engine ended before Close.
 func (e *Engine) Failed() <-chan error { return e.err }
 
-// Now implements control.Backend.
-func (e *Engine) Now() ike.Instant { return ike.Instant(time.Since(e.started)) }
+// Now implements control.Backend. Instants count from the start of the machine, so that
+// they mean the same to another process.
+func (e *Engine) Now() ike.Instant { return e.boot.Add(time.Since(e.started)) }
+
+func sinceBoot() ike.Instant {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // cannot fail
+	return ike.Instant(t.Nano())
+}
 
 // until is the time to an instant, for a timer.
 func (e *Engine) until(at ike.Instant) time.Duration {

@@ -54,6 +54,10 @@ func (m *fakes) make(b ike.Birth) *fake {
 func (m *fakes) Dial(b ike.Birth, _ *conf.Connection, _ ike.Path) ike.Machine { return m.make(b) }
 func (m *fakes) Respond(b ike.Birth, _ ike.Path) ike.Machine                  { return m.make(b) }
 
+func (m *fakes) Restore(b ike.Birth, _ *conf.Connection, _ []byte) (ike.Machine, error) {
+	return m.make(b), nil
+}
+
 func (m *fakes) CheckFirst(h wire.Header, _ []byte) error {
 	if h.Exchange != wire.IKESAInit {
 		return errors.New("no first message")
@@ -81,6 +85,7 @@ func (demands) Check(_ ike.Instant, dg ike.Datagram) (bool, []byte) {
 
 // books is an Outside that writes everything down.
 type books struct {
+	kept    []Kept
 	sent    []ike.Send
 	jobs    []ike.Compute
 	ops     [][]esp.Op
@@ -88,6 +93,7 @@ type books struct {
 	reports []ike.Report
 }
 
+func (b *books) Keep(k Kept)                  { b.kept = append(b.kept, k) }
 func (b *books) Send(m ike.Send)              { b.sent = append(b.sent, m) }
 func (b *books) Compute(_ Ref, c ike.Compute) { b.jobs = append(b.jobs, c) }
 func (b *books) Install(_ Ref, i ike.Install) { b.ops = append(b.ops, i.Ops) }

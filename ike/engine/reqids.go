@@ -65,6 +65,8 @@ func (r *reqIDs) applied(ops []esp.Op) {
 			if p := op.Policy; p.Owner == 0 && p.Action == esp.Protect {
 				r.named[p.Name], r.of[p.ReqID] = p.ReqID, p.Name
 			}
+		case esp.AdoptSA:
+			r.adopt(op)
 		case esp.DelPolicy:
 			r.unname(op.Policy)
 		case esp.DelSA:
@@ -75,6 +77,19 @@ func (r *reqIDs) applied(ops []esp.Op) {
 				r.held[esp.SAID{Dst: op.Dst, SPI: op.ID.SPI, Proto: op.ID.Proto}] = reqID
 			}
 		}
+	}
+}
+
+// adopt notes an SA of an earlier process.
+func (r *reqIDs) adopt(op esp.Op) {
+	id, reqID, ok := adopted(op)
+	switch {
+	case !ok:
+	case reqID >= FirstChildReqID:
+		r.last = max(r.last, reqID)
+	default:
+		r.held[id] = reqID
+		r.count[reqID]++
 	}
 }
 

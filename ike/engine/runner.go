@@ -36,10 +36,12 @@ type runner struct {
 	shard  *Shard
 	in     *inbox[shardItem]
 
+	kept    []Kept
 	sends   []ike.Send
 	jobs    [2][]task
 	wishes  []wish
 	reports []StewardInput
+	mute    bool // it was said that nothing is kept
 }
 
 func (r *runner) run() {
@@ -88,6 +90,7 @@ func (r *runner) flush() {
 		clear(r.wishes)
 		r.wishes = r.wishes[:0]
 	}
+	r.write()
 	if len(r.sends) > 0 {
 		r.engine.cfg.Transport.Send(r.sends)
 		clear(r.sends)
@@ -107,11 +110,31 @@ func (r *runner) flush() {
 	}
 }
 
+// write writes down what another process can carry on, before any message leaves that
+// is part of it. What cannot be written is no reason to stop.
+func (r *runner) write() {
+	if len(r.kept) == 0 {
+		return
+	}
+	if err := r.engine.cfg.Store.Write(r.kept); err != nil && !r.mute {
+		r.mute = true
+		r.engine.warn("the state of IKE SAs is not kept any more, a restart will set all up anew: " + err.Error())
+	}
+	for _, k := range r.kept {
+		clear(k.Data)
+	}
+	clear(r.kept)
+	r.kept = r.kept[:0]
+}
+
 func (r *runner) refused(tasks []task) {
 	for _, t := range tasks {
 		r.in.put(shardItem{in: Finished{Ref: t.ref, Done: ike.Done{Ticket: t.ticket, Err: errBusy}}})
 	}
 }
+
+// Keep implements Outside.
+func (r *runner) Keep(k Kept) { r.kept = append(r.kept, k) }
 
 // Send implements Outside.
 func (r *runner) Send(m ike.Send) { r.sends = append(r.sends, m) }

@@ -5,6 +5,7 @@
 package engine
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -25,6 +26,8 @@ type Outside interface {
 	Install(ref Ref, i ike.Install)
 	Ask(ref Ref, a ike.Ask)
 	Report(r ike.Report)
+	// Keep keeps what another process can carry on, before what is sent after it leaves.
+	Keep(k Kept)
 }
 
 // ShardConfig is what a Shard is made from.
@@ -39,6 +42,7 @@ type ShardConfig struct {
 	// FirstID and StepID give the unique IDs: FirstID, FirstID+StepID, ...
 	FirstID, StepID uint64
 	Own             []netip.Addr // see ike.Birth.Own
+	Keep            bool         // whether anybody wants what is kept
 }
 
 // Input is what a Shard handles.
@@ -100,6 +104,7 @@ type entry struct {
 	conn    string   // empty while unknown
 	reqIDs  []uint32 // of its children
 	closed  bool
+	kept    bool        // its state is written down
 	trusts  ike.Instant // until when nobody is listened to who says that the peer has lost it
 }
 
@@ -124,6 +129,8 @@ type Shard struct {
 	strangers, steps bucket
 	muted            uint64
 	drops            [dropReasons]uint64
+	digests          map[string][sha256.Size]byte // of connections
+	digestsOf        *conf.Config
 }
 
 // NewShard returns a shard without IKE SAs.
@@ -320,6 +327,9 @@ func (s *Shard) step(now ike.Instant, e *entry, ev ike.Event) bool {
 	if !e.closed {
 		s.schedule.set(e, e.machine.Deadline())
 	}
+	if acted {
+		s.keep(e)
+	}
 	s.fx.Reset()
 	return acted
 }
@@ -381,6 +391,7 @@ func (s *Shard) spawn(parent *entry, a ike.Spawn) {
 	e := s.add(a.Machine, a.SPI, a.Machine.Status().ID)
 	e.conn = parent.conn
 	s.schedule.set(e, a.Machine.Deadline())
+	s.keep(e)
 }
 
 // forget removes a machine that is closed.

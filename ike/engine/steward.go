@@ -108,6 +108,8 @@ type Steward struct {
 	ticket   uint64
 	nextID   uint64
 	reqID    uint32
+	reserved map[string]uint32 // request IDs of children of an earlier process
+	taken    []uint32          // the same, by whoever has them now
 	stopping bool
 	loading  bool
 	trapOps  []esp.Op       // of the load under way
@@ -135,6 +137,8 @@ func NewSteward(cfg StewardConfig, out StewardOutside) *Steward {
 // Handle handles one input.
 func (s *Steward) Handle(now ike.Instant, in StewardInput) {
 	switch in := in.(type) {
+	case reserved:
+		s.reserve(in)
 	case Load:
 		s.load(now, in.Config)
 	case Heard:

@@ -185,13 +185,12 @@ func (s *Steward) install(l *link, policies []esp.Policy) {
 
 func (s *Steward) trapChild(l *link, c *conf.Child, local, remote netip.Addr) {
 	name := l.conn.Name + "/" + c.Name
-	reqID := s.reqID
+	reqID := s.nextReqID(name)
 	policies, err := child.Trap(c, name, reqID, local, remote)
 	if err != nil {
 		s.say(ike.Warning, l, c.Name, "its networks cannot be protected while it is down: "+err.Error())
 		return
 	}
-	s.reqID++
 	l.reqIDs[c.Name] = reqID
 	s.policies[name] = trapped{link: l, child: c.Name}
 	s.install(l, policies)

@@ -95,3 +95,17 @@ func BenchmarkSAMemory(b *testing.B) {
 		b.ReportMetric(float64(responder), "B/responder")
 	}
 }
+
+// BenchmarkSnapshot writes down an IKE SA with one child.
+func BenchmarkSnapshot(b *testing.B) {
+	_, sa, _ := up(b)
+	b.ReportAllocs()
+	var buf []byte
+	for b.Loop() {
+		var ok bool
+		if buf, ok = sa.Snapshot(buf[:0]); !ok {
+			b.Fatal("no snapshot")
+		}
+	}
+	b.ReportMetric(float64(len(buf)), "octets")
+}

@@ -47,6 +47,8 @@ func isFor(x exchange, child string) bool {
 		return x.childName == child && x.old == nil
 	case *authExchange:
 		return x.childName == child
+	case *lostExchange:
+		return x.childName == child && x.old == nil
 	}
 	return false
 }

@@ -118,7 +118,7 @@ func (sa *SA) dropChild(now ike.Instant, c *child.SA, why string, fx *ike.Effect
 	if c.Outlived {
 		ops, later := c.Replaced()
 		fx.Do(ike.Install{Ops: ops})
-		sa.leftovers = append(sa.leftovers, leftover{now.Add(lateTime), later})
+		sa.leftovers = append(sa.leftovers, leftover{now.Add(lateTime), later, c.ReqID})
 	} else {
 		fx.Do(ike.Install{Ops: c.Remove()})
 	}

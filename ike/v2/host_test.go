@@ -33,9 +33,13 @@ type host struct {
 	asked   []ike.Activity
 	tickets *Tickets
 	idle    ike.Idle // the answer
+	steps   int
+	stepped func() // called after each step
 	own     []netip.Addr
 	routes  map[netip.Addr]netip.Addr // from where the peer's addresses are reached
 }
+
+var errNotHeld = errors.New("it is not held")
 
 // plane is a data plane that only takes notes.
 type plane struct {
@@ -98,6 +102,11 @@ func (h *host) add(spi uint64, sa *SA) {
 
 // step gives an event to a machine and carries out what it wants.
 func (h *host) step(sa *SA, ev ike.Event) {
+	defer func() {
+		if h.steps++; h.stepped != nil {
+			h.stepped()
+		}
+	}()
 	var fx ike.Effects
 	sa.Step(h.net.now, ev, &fx)
 	for i, a := range fx.Actions {
@@ -129,6 +138,9 @@ func (h *host) do(sa *SA, a ike.Action) {
 		err := h.plane.err
 		if err == nil {
 			h.plane.apply(a.Ops)
+			if h.plane.err == errNotHeld { //nolint:errorlint // it is just that
+				err, h.plane.err = errNotHeld, nil
+			}
 		}
 		h.later(sa, a.Ticket, func() (any, error) { return nil, err })
 	case ike.Spawn:
@@ -228,6 +240,11 @@ func (p *plane) apply(ops []esp.Op) {
 				p.order = append(p.order, op.SA.ID)
 			}
 			p.note("add %s %08x", dirWord(op.SA.Dir), op.SA.ID.SPI)
+		case esp.AdoptSA:
+			if _, held := p.sas[op.SA.ID]; !held {
+				p.err = errNotHeld
+			}
+			p.note("adopt %08x", op.SA.ID.SPI)
 		case esp.DelSA:
 			delete(p.sas, op.ID)
 			delete(p.reserved, op.ID.SPI)

@@ -41,11 +41,21 @@ func deriveKeys(s crypto.Suite, old prf.PRF, oldD crypto.Secret, shared, ni, nr 
 		skeyseed = f.Sum(initKey(s, ni, nr), shared)
 	}
 	defer clear(skeyseed)
-	el, il, pl := crypto.KeyLen(s.Encr), crypto.KeyLen(s.Integ), f.KeyLen()
-	mat, err := prf.Plus(f, skeyseed, appendSPIs(nonces, spiI, spiR), 3*pl+2*(el+il))
+	mat, err := prf.Plus(f, skeyseed, appendSPIs(nonces, spiI, spiR), keysLen(s, f))
 	if err != nil {
 		return keys{}, err
 	}
+	return cutKeys(s, f, mat), nil
+}
+
+// keysLen is how many octets the keys of an IKE SA have in all.
+func keysLen(s crypto.Suite, f prf.PRF) int {
+	return 3*f.KeyLen() + 2*(crypto.KeyLen(s.Encr)+crypto.KeyLen(s.Integ))
+}
+
+// cutKeys divides keysLen octets into the keys.
+func cutKeys(s crypto.Suite, f prf.PRF, mat crypto.Secret) keys {
+	el, il, pl := crypto.KeyLen(s.Encr), crypto.KeyLen(s.Integ), f.KeyLen()
 	k := keys{all: mat}
 	cut := func(n int) crypto.Secret {
 		part := mat[:n:n]
@@ -53,7 +63,7 @@ func deriveKeys(s crypto.Suite, old prf.PRF, oldD crypto.Secret, shared, ni, nr 
 		return part
 	}
 	k.d, k.ai, k.ar, k.ei, k.er, k.pi, k.pr = cut(pl), cut(il), cut(il), cut(el), cut(el), cut(pl), cut(pl)
-	return k, nil
+	return k
 }
 
 // initKey is the key of the first prf: Ni | Nr, of which PRFs of AES with fixed

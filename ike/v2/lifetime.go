@@ -124,8 +124,9 @@ func (sa *SA) replace(c *child.SA) {
 
 // leftover is what is removed from the data plane some time after its replacement.
 type leftover struct {
-	at  ike.Instant
-	ops []esp.Op
+	at    ike.Instant
+	ops   []esp.Op
+	reqID uint32 // of the child that they belonged to
 }
 
 // sweep removes leftovers whose time has come; with all set, every one.

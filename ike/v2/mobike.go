@@ -282,11 +282,16 @@ func (sa *SA) bequeathMobility(heir *SA) {
 	m.roamed = m.roamed || m.asking != nil
 	m.asking, m.mapping = nil, nil // the hash is over the SPIs, too
 	heir.mobile = m
-	switch {
-	case m.was == ike.Path{}:
-	case m.decides:
-		heir.pushUpdate()
-	default:
-		heir.pushFirst(&addressExchange{})
+	if m.was != (ike.Path{}) {
+		heir.tellPath()
 	}
+}
+
+// tellPath begins anew to tell the peer of the path in use.
+func (sa *SA) tellPath() {
+	if sa.mobile.decides {
+		sa.pushUpdate()
+		return
+	}
+	sa.pushFirst(&addressExchange{})
 }

@@ -50,7 +50,7 @@ func (sa *SA) serveRekey(now ike.Instant, m *message, offer *wire.SA, nonce *wir
 // busy tells whether an exchange of ours is under way that changes the SAs.
 func (sa *SA) busy() bool {
 	switch sa.active.(type) {
-	case *childExchange, *authExchange, *deleteExchange:
+	case *childExchange, *lostExchange, *authExchange, *deleteExchange:
 		return true
 	}
 	return false

@@ -144,6 +144,8 @@ func (sa *SA) Step(now ike.Instant, ev ike.Event, fx *ike.Effects) {
 		sa.redirect(ev, fx)
 	case ike.Configured:
 		sa.configured(now, ev, fx)
+	case ike.TakeOver:
+		sa.takeOver(now, ev, fx)
 	}
 	sa.settle(now, fx)
 	sa.next(now, fx)

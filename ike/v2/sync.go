@@ -57,7 +57,8 @@ func (sa *SA) receiveSync(now ike.Instant, h wire.Header, dg ike.Datagram, fx *i
 // under way for the peer is answered first.
 func (sa *SA) maySync(ask wire.MessageIDSync) bool {
 	return ask.NextSend >= sa.win.nextRecv && (!sa.sync.done || ask.NextSend > sa.sync.m1) &&
-		ask.NextSend < math.MaxUint32 && ask.NextReceived < math.MaxUint32 && sa.serving == nil
+		ask.NextSend < math.MaxUint32 && ask.NextReceived < math.MaxUint32 && sa.serving == nil &&
+		(sa.win.out == nil || !sa.win.out.carried) // which could not be sent by another message ID
 }
 
 // synchronise moves both windows forward and answers (RFC 6311, 5.1: M2 and P2). A request

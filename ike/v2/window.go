@@ -31,6 +31,7 @@ type outgoing struct {
 	tries    int // retransmissions so far
 	rounds   int // of Retransmit.Tries of them that are over
 	due      ike.Instant
+	carried  bool // another process has sent it: payloads are not known
 	doubted  bool // the peer seems not to know the IKE SA
 }
 

@@ -149,6 +149,9 @@ func (h *Host) expire() {
 
 func (h *Host) receive(dg ike.Datagram) { h.give(engine.Received{Datagram: dg}) }
 
+// Keep implements engine.Outside.
+func (h *Host) Keep(engine.Kept) {}
+
 // Send implements engine.Outside.
 func (h *Host) Send(m ike.Send) {
 	h.numbered(m.Data)

@@ -48,6 +48,10 @@ func (p *Plane) apply(ops []esp.Op) {
 		switch op := op.(type) {
 		case esp.AddSA:
 			p.addSA(op.SA)
+		case esp.AdoptSA:
+			if _, held := p.sas[op.SA.ID]; !held {
+				p.offend("SA %v taken over that is not there", op.SA.ID)
+			}
 		case esp.DelSA:
 			delete(p.sas, op.ID)
 			delete(p.carried, op.ID)

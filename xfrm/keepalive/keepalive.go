@@ -43,6 +43,10 @@ func (k *Keeper) Applied(ops []esp.Op) {
 			if op.SA.Dir == esp.Out {
 				k.set(op.SA.ID, op.SA.Src, op.SA.Encap)
 			}
+		case esp.AdoptSA:
+			if op.SA.Dir == esp.Out {
+				k.set(op.SA.ID, op.SA.Src, op.SA.Encap)
+			}
 		case esp.DelSA:
 			k.drop(op.ID)
 		case esp.MoveSA:

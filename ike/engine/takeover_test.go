@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/esp"
+	"github.com/goike/goike/ike"
+)
+
+// keeper is a fake that another process can carry on, while its state says so.
+type keeper struct{ *fake }
+
+func (k keeper) Snapshot(b []byte) ([]byte, bool) {
+	return append(b, "state"...), k.status.State == ike.Up
+}
+
+// keepers makes keepers.
+type keepers struct {
+	fakes
+	restored []*conf.Connection
+	err      error
+	spi      uint64 // of what is restored
+}
+
+func (m *keepers) Dial(b ike.Birth, _ *conf.Connection, _ ike.Path) ike.Machine {
+	return keeper{m.make(b)}
+}
+
+func (m *keepers) Restore(b ike.Birth, c *conf.Connection, data []byte) (ike.Machine, error) {
+	if string(data) != "state" {
+		return nil, errors.New("another state")
+	}
+	m.restored = append(m.restored, c)
+	f := m.make(b)
+	f.status = ike.Status{
+		Conn: "site", State: ike.Up, Initiator: true, SPIi: m.spi, SPIr: 9,
+		Children: []ike.ChildStatus{{ID: 40, Name: "lan", ReqID: FirstReqID + 7}},
+	}
+	return keeper{f}, m.err
+}
+
+func keeping(m Machines, c *conf.Config) (*Shard, *books) {
+	out := &books{}
+	return NewShard(ShardConfig{
+		Count: 1, Machines: m, Cookies: demands{}, Config: c, Rand: testRand(1), FirstID: 2, StepID: 2, Keep: true,
+	}, out), out
+}
+
+// A machine that acts is written down, one that cannot be carried on is forgotten, and
+// what does nothing is not written again.
+func TestKeep(t *testing.T) {
+	c := &conf.Config{Connections: []*conf.Connection{{Name: "site"}}}
+	m := &keepers{}
+	m.script = func(f *fake, ev ike.Event, fx *ike.Effects) {
+		switch ev := ev.(type) {
+		case ike.Initiate:
+			f.status.State = ike.Up
+			fx.Do(ike.Send{Path: testPath})
+		case ike.Terminate:
+			f.status.State = ike.Rekeying
+			fx.Do(ike.Send{Path: testPath})
+		case ike.Notice:
+			_ = ev
+		}
+	}
+	s, out := keeping(m, c)
+	s.Handle(0, Dial{ID: 1, Conn: c.Connections[0], Path: testPath})
+	if len(out.kept) != 1 || out.kept[0].SPI != m.made[0].birth.SPI || !bytes.HasSuffix(out.kept[0].Data, []byte("state")) {
+		t.Fatalf("kept %v", out.kept)
+	}
+	s.Handle(0, Order{IKE: 1, Event: ike.Notice{}})
+	if len(out.kept) != 1 {
+		t.Error("written down for nothing")
+	}
+	for range 2 {
+		s.Handle(0, Order{IKE: 1, Event: ike.Terminate{}})
+	}
+	if len(out.kept) != 2 || out.kept[1].SPI != out.kept[0].SPI || len(out.kept[1].Data) != 0 {
+		t.Errorf("what cannot be carried on is kept: %v", out.kept)
+	}
+
+	// Another process carries it on, unless the connection reads otherwise.
+	for _, changed := range []bool{false, true} {
+		m2 := &keepers{spi: out.kept[0].SPI}
+		c2 := &conf.Config{Connections: []*conf.Connection{{Name: "site"}}}
+		if changed {
+			c2.Connections[0].Margin = time.Minute
+		}
+		s2, out2 := keeping(m2, c2)
+		st, err := s2.TakeOver(5, out.kept[0])
+		if err != nil || len(m2.restored) != 1 || (m2.restored[0] == nil) != changed || (len(st.Children) == 0) != changed {
+			t.Fatalf("changed %v: %v, %v, %+v", changed, err, m2.restored, st)
+		}
+		ev, ok := m2.made[0].events[0].(ike.TakeOver)
+		if !ok || (ev.End != "") != changed {
+			t.Errorf("changed %v: it was given %+v", changed, m2.made[0].events)
+		}
+		s2.Handle(6, Noticed{ReqID: FirstReqID + 7, Notice: esp.Expire{ReqID: FirstReqID + 7}})
+		if n := len(m2.made[0].events); !changed && n != 2 {
+			t.Errorf("its child is not known: %d events", n)
+		}
+		if _, err := s2.TakeOver(5, out.kept[0]); err == nil {
+			t.Error("taken over twice")
+		}
+		_ = out2
+	}
+	s3, _ := keeping(&keepers{spi: 1}, c)
+	for _, data := range [][]byte{nil, out.kept[0].Data[:20], append(bytes.Clone(out.kept[0].Data), 'x'), out.kept[0].Data} {
+		if _, err := s3.TakeOver(5, Kept{out.kept[0].SPI, data}); err == nil {
+			t.Errorf("%q is taken over", data)
+		}
+	}
+}
+
+// The request IDs of what was taken over stay, and nothing else gets them.
+func TestReservedReqIDs(t *testing.T) {
+	o := newOffice(t, &conf.Config{})
+	o.handle(reserved{map[string]uint32{"site/voice": FirstReqID, "gone/lan": FirstReqID + 1}})
+	o.handle(Load{Config: twoChildren(conf.OnDemand)})
+	l := o.s.byName["site"]
+	if l.reqIDs["voice"] != FirstReqID || l.reqIDs["lan"] != FirstReqID+2 {
+		t.Errorf("%v", l.reqIDs)
+	}
+	r := newReqIDs()
+	r.applied([]esp.Op{
+		esp.AdoptSA{SA: esp.SA{ID: esp.SAID{SPI: 1}, Dir: esp.In, ReqID: FirstReqID}},
+		esp.AdoptSA{SA: esp.SA{ID: esp.SAID{SPI: 2}, Dir: esp.In, ReqID: FirstChildReqID + 3}},
+		esp.AddPolicy{Policy: esp.Policy{Action: esp.Protect, Name: "site/voice", ReqID: FirstReqID}},
+	})
+	if got := r.choose(ike.Reserve{Name: "site/voice"}); got != FirstChildReqID+4 {
+		t.Errorf("another child has request ID %x", got)
+	}
+	r.applied([]esp.Op{esp.DelSA{ID: esp.SAID{SPI: 1}}})
+	if got := r.choose(ike.Reserve{Name: "site/voice"}); got != FirstReqID {
+		t.Errorf("the next child has request ID %x", got)
+	}
+}
+
+// books of a store.
+type ledger struct {
+	mu   sync.Mutex
+	kept map[uint64][]byte
+	err  error
+}
+
+func (l *ledger) Write(records []Kept) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range records {
+		if l.kept[k.SPI] = bytes.Clone(k.Data); len(k.Data) == 0 {
+			delete(l.kept, k.SPI)
+		}
+	}
+	return l.err
+}
+
+// Leave waits until nothing is under way, for a bounded time, and a store that fails is
+// told once.
+func TestHandOver(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	c := &conf.Config{Connections: []*conf.Connection{{Name: "site"}}}
+	var mu sync.Mutex
+	warned := 0
+	store := &ledger{kept: make(map[uint64][]byte), err: errors.New("no space")}
+	m := &keepers{}
+	m.script = func(f *fake, ev ike.Event, fx *ike.Effects) {
+		if _, ok := ev.(ike.Initiate); ok {
+			f.status.State, f.status.Active = ike.Up, []string{"IKE_DPD"}
+			fx.Do(ike.Send{Path: testPath})
+		}
+	}
+	e := New(Config{
+		Machines: m, Cookies: demands{}, Plane: &None{}, Transport: &silent{}, Conf: c, Shards: 1, Store: store,
+		Log: func(r ike.Report) {
+			mu.Lock()
+			defer mu.Unlock()
+			if r.Kind == ike.Warning {
+				warned++
+			}
+		},
+	})
+	e.runners[0].in.put(shardItem{in: Dial{ID: 1, Conn: c.Connections[0], Path: testPath}})
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	e.Leave(ctx)
+	if ctx.Err() == nil {
+		t.Error("it has not waited")
+	}
+	cancel()
+	_, _ = atShard(context.Background(), e.runners[0], func(*Shard) bool { m.made[0].status.Active = nil; return true })
+	e.Leave(context.Background())
+	store.mu.Lock()
+	if len(store.kept) != 1 {
+		t.Errorf("kept %v", store.kept)
+	}
+	store.mu.Unlock()
+	mu.Lock()
+	if warned != 1 {
+		t.Errorf("warned %d times", warned)
+	}
+	mu.Unlock()
+	ctx, cancel = context.WithCancel(context.Background())
+	cancel()
+	e.Close(ctx)
+}
+
+// silent is a Transport that nothing comes from.
+type silent struct{}
+
+func (silent) Serve(ctx context.Context, _ func([]ike.Datagram)) error {
+	<-ctx.Done()
+	return nil
+}
+
+func (silent) Send([]ike.Send) {}

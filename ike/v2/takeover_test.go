@@ -1,0 +1,178 @@
+package v2
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/ike"
+)
+
+// restart puts another process in the place of a host's: machines that can be carried on
+// are, the others are forgotten, and so is every answer that was on its way. It tells how
+// many were carried on.
+func (h *host) restart() (carried int) {
+	h.t.Helper()
+	list := h.list()
+	h.sas, h.held = make(map[uint64]*SA), nil
+	var born []*SA
+	for _, sa := range list {
+		data, ok := sa.Snapshot([]byte("before"))
+		sa.closed = true
+		if !ok {
+			continue
+		}
+		data = bytes.TrimPrefix(data, []byte("before"))
+		m, err := (Machines{}).Restore(ike.Birth{ID: sa.ID, Config: h.conf, Own: h.own}, h.conn(), data)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		heir := m.(*SA)
+		if again, ok := heir.Snapshot(nil); !ok || !bytes.Equal(again, data) {
+			h.t.Fatalf("%s: the snapshot of what was restored differs\n%x\n%x", h.name, data, again)
+		}
+		h.add(heir.SPI, heir)
+		born = append(born, heir)
+	}
+	for _, sa := range born {
+		h.step(sa, ike.TakeOver{})
+	}
+	return len(born)
+}
+
+// Both processes are put in others' place, and all goes on: keys, windows, timers.
+func TestTakeOver(t *testing.T) {
+	n, a, _ := up(t, watchful)
+	n.pass(10 * time.Second)
+	before := a.Deadline()
+	if n.a.restart()+n.b.restart() != 2 {
+		t.Fatal("not all can be carried on")
+	}
+	a, _ = n.established(1)
+	if a.Deadline() != before {
+		t.Errorf("the next thing is due in %v, was in %v", a.Deadline().Sub(n.now), before.Sub(n.now))
+	}
+	if got := n.a.kinds(); got != "IKEUp ChildUp IKEUp ChildUp" {
+		t.Error(got)
+	}
+	n.pass(time.Minute) // liveness checks
+	for _, x := range []exchange{&rekeyExchange{}, &childExchange{childName: "lan", old: a.children[0]}} {
+		a, _ = n.established(1)
+		if c, ok := x.(*childExchange); ok {
+			c.old = a.children[0]
+		}
+		a.push(x)
+		n.a.step(a, ike.Timeout{})
+		n.run()
+		n.a.restart()
+		n.b.restart()
+		n.established(1)
+	}
+	_, b := n.established(1)
+	b.conn.Children[0].Proposals = proposals(t, 3, "aes256gcm16")
+	n.b.step(b, ike.Terminate{})
+	n.run()
+	if len(n.a.sas)+len(n.b.sas) != 0 {
+		t.Error(n.story())
+	}
+}
+
+// What the data plane has lost is set up anew by the IKE SA, and an IKE SA whose
+// connection is gone is ended.
+func TestTakeOverOfLittle(t *testing.T) {
+	n, _, _ := up(t)
+	clear(n.a.plane.sas)
+	n.a.restart()
+	n.pass(time.Minute)
+	n.established(1)
+	if up := len(n.b.of(ike.IKEUp)); up != 1 {
+		t.Errorf("%d IKE SAs", up)
+	}
+	a := n.a.list()[0]
+	data, _ := a.Snapshot(nil)
+	a.closed = true
+	m, err := (Machines{}).Restore(ike.Birth{ID: 77, Config: &conf.Config{Retransmit: testRetransmit}}, nil, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.a.sas = map[uint64]*SA{m.(*SA).SPI: m.(*SA)}
+	n.a.step(m.(*SA), ike.TakeOver{End: "the connection is no longer configured"})
+	n.run()
+	if len(n.a.sas)+len(n.b.sas) != 0 {
+		t.Error(n.story())
+	}
+}
+
+// A process may be put in another's place at any moment: the tunnel stays, or is ended by
+// what the peer notices, and the two sides agree in the end.
+func TestTakeOverAtAnyMoment(t *testing.T) {
+	restless := func(a, b *conf.Connection) {
+		for _, c := range []*conf.Connection{a, b} {
+			c.Rekey, c.Lifetime, c.Margin, c.RekeyFuzz, c.DPDDelay = true, 5*time.Minute, 20*time.Second, 100, 30*time.Second
+			c.Children[0].Lifetime = time.Minute
+		}
+	}
+	carried := 0
+	for k := 0; ; k += 7 {
+		n, _, _ := up(t, restless)
+		n.a.hold, n.b.hold = true, true
+		begin, kept := n.a.steps, -1
+		for end := n.now.Add(12 * time.Minute); n.now < end; {
+			for kept >= 0 || n.a.steps-begin < k {
+				if !n.turn() {
+					break
+				}
+			}
+			if kept < 0 && n.a.steps-begin >= k {
+				kept = n.a.restart()
+				continue
+			}
+			n.leap(end)
+		}
+		if kept < 0 {
+			break // there were not so many steps
+		}
+		n.a.hold, n.b.hold = false, false
+		n.a.release()
+		n.b.release()
+		n.run()
+		n.pass(5 * time.Minute) // what b has begun meanwhile is over
+		if kept == 1 {
+			carried++
+			n.established(1)
+		} else if len(n.a.sas) != len(n.b.sas) {
+			t.Fatalf("step %d, %d IKE SAs carried on: %d here, %d there\n%s", k, kept, len(n.a.sas), len(n.b.sas), n.story())
+		}
+	}
+	if carried < 20 {
+		t.Errorf("carried on %d times", carried)
+	}
+}
+
+func FuzzRestore(f *testing.F) {
+	n, a, b := up(f)
+	for _, sa := range []*SA{a, b} {
+		data, ok := sa.Snapshot(nil)
+		if !ok {
+			f.Fatal("no snapshot")
+		}
+		f.Add(slices.Clone(data))
+	}
+	a.push(&deleteExchange{child: a.children[0], why: "test"})
+	n.intercept = func(packet) []packet { return nil }
+	n.a.step(a, ike.Timeout{})
+	data, _ := a.Snapshot(nil)
+	f.Add(data)
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		m, err := (Machines{}).Restore(ike.Birth{ID: 1, Config: n.a.conf}, n.a.conn(), data)
+		if err != nil {
+			return
+		}
+		var fx ike.Effects
+		m.Step(n.now, ike.TakeOver{}, &fx)
+		m.Step(n.now, ike.Timeout{}, &fx)
+		m.Status()
+	})
+}

@@ -1,0 +1,283 @@
+//go:build linux
+
+// Package keep holds the state of IKE SAs for the process that comes after this one,
+// which a restart or an upgrade of the daemon puts in its place. The file is sealed; its
+// key never gets on a disk.
+package keep
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Record is the state of one IKE SA, by the SPI that this host chose. Empty data: it is
+// gone.
+type Record struct {
+	SPI  uint64
+	Data []byte // secret
+}
+
+// The file is a header and sealed records behind each other: the latest of an SPI
+// counts. Each is sealed with its place, so that none can be moved or left out.
+const (
+	fileName   = "state"
+	magic      = "GOIKEST1"
+	genLen     = 16
+	headerLen  = len(magic) + genLen
+	lengthLen  = 4
+	maxRecord  = 16 << 20
+	maxFile    = 1 << 30
+	compactMin = 1 << 20
+)
+
+// Store is the file. Its methods are safe for concurrent use.
+type Store struct {
+	mu      sync.Mutex // guards what follows
+	dir     string
+	binding []byte
+	keys    keyring
+	file    *os.File
+	seal    cipher.AEAD
+	gen     []byte
+	seq     uint64
+	size    int64
+	live    map[uint64][]byte // sealed anew when the file has grown too much
+	fill    int64             // octets of live
+	out     []byte
+}
+
+var (
+	errDamaged = errors.New("it is damaged")
+	errForeign = errors.New("its key is not there: it is of another machine, or of before that was started")
+)
+
+// Open opens the store of a run directory and returns what an earlier process has left,
+// in no order. notice says in one line why that cannot be used, empty: it can, or there
+// is none. The error says that nothing can be kept, which is no reason not to start.
+func Open(dir string) (s *Store, left []Record, notice string, err error) {
+	s = &Store{dir: dir, live: make(map[uint64][]byte)}
+	if s.binding, err = bindingOf(dir); err != nil {
+		return nil, nil, "", err
+	}
+	if s.keys, err = openKeyring(dir); err != nil {
+		return nil, nil, "", err
+	}
+	left, oldGen, err := s.read()
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		notice = fmt.Sprintf("%s cannot be used, all is set up anew: %v", s.path(), err)
+	}
+	if err := s.begin(); err != nil {
+		return nil, nil, notice, err
+	}
+	if oldGen != nil {
+		s.keys.forget(oldGen)
+	}
+	return s, left, notice, nil
+}
+
+// Kind says where the key is.
+func (s *Store) Kind() string { return s.keys.kind() }
+
+func (s *Store) path() string { return filepath.Join(s.dir, fileName) }
+
+// read reads the file of an earlier process.
+func (s *Store) read() (left []Record, gen []byte, err error) {
+	f, err := os.OpenFile(s.path(), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = f.Close() }()
+	if err := private(f); err != nil {
+		return nil, nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(data) < headerLen || string(data[:len(magic)]) != magic {
+		return nil, nil, errors.New("it is of another version")
+	}
+	gen = data[len(magic):headerLen]
+	key, err := s.keys.get(gen)
+	if err != nil {
+		return nil, gen, errForeign
+	}
+	defer clear(key)
+	aead, err := newAEAD(key)
+	if err != nil {
+		return nil, gen, err
+	}
+	left, err = s.records(aead, data)
+	return left, gen, err
+}
+
+// records opens the records. What is cut off at the end was never acted upon.
+func (s *Store) records(aead cipher.AEAD, data []byte) ([]Record, error) {
+	latest := make(map[uint64][]byte)
+	header, rest := data[:headerLen], data[headerLen:]
+	for seq := uint64(0); len(rest) >= lengthLen; seq++ {
+		n := binary.BigEndian.Uint32(rest)
+		if n > maxRecord {
+			return nil, errDamaged
+		}
+		if len(rest)-lengthLen < int(n) {
+			break
+		}
+		plain, err := aead.Open(nil, nonce(seq), rest[lengthLen:lengthLen+int(n)], s.aad(header))
+		if err != nil || len(plain) < 8 {
+			return nil, errDamaged
+		}
+		spi := binary.BigEndian.Uint64(plain)
+		clear(latest[spi])
+		if delete(latest, spi); len(plain) > 8 {
+			latest[spi] = plain[8:]
+		}
+		rest = rest[lengthLen+int(n):]
+	}
+	var left []Record
+	for spi, data := range latest {
+		left = append(left, Record{spi, data})
+	}
+	return left, nil
+}
+
+func private(f *os.File) error {
+	st, err := f.Stat()
+	switch {
+	case err != nil:
+		return err
+	case !st.Mode().IsRegular() || st.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("its mode is %v; allowed: a file of mode 0600", st.Mode())
+	}
+	return nil
+}
+
+// begin begins a file with a key of its own, in the place of that which is there.
+func (s *Store) begin() error {
+	gen, key := make([]byte, genLen), make([]byte, 32)
+	_, _ = rand.Read(gen)
+	_, _ = rand.Read(key)
+	defer clear(key)
+	aead, err := newAEAD(key)
+	if err != nil {
+		return err
+	}
+	if err := s.keys.put(gen, key); err != nil {
+		return err
+	}
+	name := s.path() + ".new"
+	_ = os.Remove(name)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	old, oldGen := s.file, s.gen
+	s.file, s.seal, s.gen, s.seq, s.size, s.fill = f, aead, gen, 0, int64(headerLen), 0
+	s.out = append(append(s.out[:0], magic...), gen...)
+	for spi, data := range s.live {
+		s.append(Record{spi, data})
+	}
+	if _, err = f.Write(s.out); err == nil {
+		s.size = int64(len(s.out))
+		err = os.Rename(name, s.path())
+	}
+	if old != nil {
+		_ = old.Close()
+		s.keys.forget(oldGen)
+	}
+	return err
+}
+
+// append seals a record behind those that are there.
+func (s *Store) append(r Record) {
+	plain := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(r.Data)), r.SPI)
+	plain = append(plain, r.Data...)
+	header := append([]byte(magic), s.gen...)
+	s.out = binary.BigEndian.AppendUint32(s.out, uint32(len(plain)+s.seal.Overhead())) //nolint:gosec // bounded by maxRecord
+	s.out = s.seal.Seal(s.out, nonce(s.seq), plain, s.aad(header))
+	s.seq++
+	clear(plain)
+}
+
+// Write keeps records, in order, before it returns.
+func (s *Store) Write(records []Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out = s.out[:0]
+	for _, r := range records {
+		if len(r.Data) > maxRecord-64 {
+			r.Data = nil
+		}
+		s.append(r)
+		s.note(r)
+	}
+	n, err := s.file.WriteAt(s.out, s.size)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.path(), err)
+	}
+	s.size += int64(n)
+	if s.size > compactMin && s.size > 4*s.fill {
+		return s.begin()
+	}
+	return nil
+}
+
+func (s *Store) note(r Record) {
+	old := s.live[r.SPI]
+	s.fill -= int64(len(old))
+	clear(old)
+	if len(r.Data) == 0 {
+		delete(s.live, r.SPI)
+		return
+	}
+	s.live[r.SPI] = append([]byte(nil), r.Data...)
+	s.fill += int64(len(r.Data))
+}
+
+// Remove removes the file and its key: there is nothing to take over.
+func (s *Store) Remove() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys.forget(s.gen)
+	return errors.Join(s.file.Close(), os.Remove(s.path()))
+}
+
+func (s *Store) aad(header []byte) []byte {
+	return append(append([]byte(nil), header...), s.binding...)
+}
+
+func nonce(seq uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 4, 12), seq) }
+
+func newAEAD(key []byte) (cipher.AEAD, error) {
+	b, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(b)
+}
+
+// bindingOf is what a file belongs to: this start of this machine, and the directory.
+func bindingOf(dir string) ([]byte, error) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, fmt.Errorf("it cannot be told which start of the machine this is: %w", err)
+	}
+	machine, _ := os.ReadFile("/etc/machine-id") // need not be there
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(boot, machine...), abs...), nil
+}
