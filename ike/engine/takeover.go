@@ -124,8 +124,13 @@ func (e *Engine) takeOver(left []Kept) {
 	ids := make(map[string]uint32)
 	failed := 0
 	for _, k := range left {
-		st, err := e.runners[ShardOf(k.SPI, len(e.runners))].shard.TakeOver(now, k)
+		r := e.runners[ShardOf(k.SPI, len(e.runners))]
+		st, err := r.shard.TakeOver(now, k)
+		clear(k.Data)
 		if err != nil {
+			if e.cfg.Store != nil {
+				r.Keep(Kept{SPI: k.SPI})
+			}
 			if failed++; failed == 1 {
 				e.warn(fmt.Sprintf("an IKE SA cannot be taken over, it is set up anew: %v", err))
 			}
@@ -175,26 +180,38 @@ func (s *Steward) reserve(in reserved) {
 const leaveTick = 20 * time.Millisecond
 
 // Leave makes everything ready for the process that comes after this one, which is to
-// end at once: it waits until exchanges are over, until ctx ends. Nothing is taken down,
-// and no peer is told.
+// end at once: it waits until exchanges are over, until ctx ends. From then on no IKE SA
+// does anything, until Close. Nothing is taken down, and no peer is told.
 func (e *Engine) Leave(ctx context.Context) {
 	tick := time.NewTicker(leaveTick)
 	defer tick.Stop()
-	for {
-		busy := 0
-		for _, r := range e.runners {
-			n, _ := atShard(context.WithoutCancel(ctx), r, (*Shard).keepAll)
-			busy += n
-		}
-		if busy == 0 {
-			return
-		}
+	for e.busy() > 0 {
 		select {
 		case <-tick.C:
+			continue
 		case <-ctx.Done():
-			return
 		}
+		break
 	}
+	for _, r := range e.runners {
+		_, _ = look(context.Background(), r.in, func(answer func(int)) shardItem {
+			return shardItem{look: func(s *Shard) {
+				n := s.keepAll()
+				r.flush()
+				answer(n)
+				<-e.closing
+			}}
+		})
+	}
+}
+
+// busy is how many IKE SAs are in the middle of something.
+func (e *Engine) busy() (n int) {
+	for _, r := range e.runners {
+		k, _ := atShard(context.Background(), r, (*Shard).keepAll)
+		n += k
+	}
+	return n
 }
 
 // adopted are the SAs that an operation takes over.
