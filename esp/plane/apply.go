@@ -60,6 +60,10 @@ func (p *Plane) mtuFor(op esp.Op) int {
 		if op.SA.Dir == esp.Out {
 			dst = op.SA.ID.Dst
 		}
+	case esp.AdoptSA:
+		if op.SA.Dir == esp.Out {
+			dst = op.SA.ID.Dst
+		}
 	case esp.MoveSA:
 		dst = op.Dst
 	}
@@ -75,15 +79,12 @@ func (p *Plane) one(op esp.Op, mtu int, c *change) error {
 	switch op := op.(type) {
 	case esp.AddSA:
 		b, err := p.addSA(op.SA, mtu)
-		if b != nil {
-			for a := range b.asking {
-				c.ask(a)
-			}
-		}
+		c.serve(b)
 		return err
 	case esp.AdoptSA:
-		// Sequence numbers and replay window went with the process that had them.
-		return fmt.Errorf("SA %08x to %s cannot be taken over: it was held by another process", op.SA.ID.SPI, op.SA.ID.Dst)
+		b, err := p.adopt(op.SA, mtu)
+		c.serve(b)
+		return err
 	case esp.DelSA:
 		p.delSA(op.ID)
 	case esp.MoveSA:
@@ -96,6 +97,15 @@ func (p *Plane) one(op esp.Op, mtu int, c *change) error {
 		return fmt.Errorf("the data plane does not know the operation %T", op)
 	}
 	return nil
+}
+
+// serve asks what waits for an SA of a bundle, nil: none.
+func (c *change) serve(b *bundle) {
+	if b != nil {
+		for a := range b.asking {
+			c.ask(a)
+		}
+	}
 }
 
 func (c *change) ask(a *acquire) {

@@ -26,10 +26,10 @@ type life struct {
 	buried bool        // and told of the hard one
 }
 
-// begin begins the life of an SA. tell queues the notice of a limit, bury takes
-// a dead SA out of service.
-func (p *Plane) begin(l *life, limits esp.Limits, tell func(hard bool) bool, bury func()) {
-	l.born = p.now()
+// begin begins the life of an SA, which may be of some age. tell queues the notice of a
+// limit, bury takes a dead SA out of service.
+func (p *Plane) begin(l *life, age time.Duration, limits esp.Limits, tell func(hard bool) bool, bury func()) {
+	l.born = p.now() - int64(age)
 	l.limits.Store(&limits)
 	l.end = newTimer(func(now int64) int64 { return l.judge(now, tell, bury) })
 	p.schedule(l)
@@ -45,6 +45,12 @@ func (p *Plane) schedule(l *life) {
 	if at := l.next(); at != 0 {
 		p.timers.set(l.end, at)
 	}
+}
+
+// resume goes on counting where another process has stopped.
+func (l *life) resume(h *esp.Held) {
+	l.bytes.Add(h.Bytes)
+	l.packets.Add(h.Packets)
 }
 
 // next is when the next limit in time is reached, 0 for none.

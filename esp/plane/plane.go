@@ -89,8 +89,10 @@ type Plane struct {
 	peers    map[netip.Addr]*peer
 	mappings map[flowOut]*mapping
 	larval   larvae
+	estate   map[esp.SAID]*esp.Held // of the process before, see Inherit
 
 	larvalTimer *timer
+	estateTimer *timer
 	timers      *timers
 	notices     *notices
 	count       counters
@@ -129,6 +131,7 @@ func New(cfg Config) (*Plane, error) {
 	}
 	p.timers = newTimers(p.now)
 	p.larvalTimer = newTimer(p.expireLarval)
+	p.estateTimer = newTimer(p.expireEstate)
 	p.outlet = newOutlet(p.batch)
 	p.lines()
 	p.wg.Go(p.read)
@@ -192,8 +195,14 @@ func (p *Plane) warn(text string) {
 // Close stops everything, drops what is under way, closes the device and zeroes all
 // keys. Routes stay: packets for protected networks then have no way out.
 func (p *Plane) Close() error {
+	_, err := p.end(false)
+	return err
+}
+
+// end ends the plane, and describes its SAs if it is asked to.
+func (p *Plane) end(handOver bool) ([]esp.Held, error) {
 	if !p.beginClose() {
-		return nil
+		return nil, nil
 	}
 	err := p.cfg.Device.Close()
 	p.receiving.Lock()
@@ -202,7 +211,14 @@ func (p *Plane) Close() error {
 	p.wg.Wait()
 	p.outLine.close()
 	p.inLine.close()
-	return err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var held []esp.Held
+	if handOver {
+		held = p.describe()
+	}
+	p.forget()
+	return held, err
 }
 
 // beginClose is false when somebody else closes the plane.
@@ -217,6 +233,11 @@ func (p *Plane) beginClose() bool {
 	p.closed = true
 	close(p.done)
 	close(p.notices.closed)
+	return true
+}
+
+// forget removes all SAs.
+func (p *Plane) forget() {
 	for id, s := range p.outByID {
 		delete(p.outByID, id)
 		p.removeOut(s)
@@ -226,5 +247,5 @@ func (p *Plane) beginClose() bool {
 		p.swapIn(id.SPI, s, nil)
 		p.removeIn(s)
 	}
-	return true
+	p.disinherit()
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/goike/goike/esp"
 )
@@ -86,8 +87,15 @@ func (p *Plane) addOut(sa esp.SA, mtu int) (*bundle, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.addSender(sender, sa, mtu, keys, 0), nil
+}
+
+// addSender puts an SA that sends into service, and into the place of another with the
+// same name. It is age old.
+func (p *Plane) addSender(sender *esp.Sender, sa esp.SA, mtu int, keys fingerprint, age time.Duration) *bundle {
+	old := p.outByID[sa.ID]
 	s := &outSA{sender: sender, keys: keys, padded: sa.TFCPad > 0}
-	p.begin(&s.life, softened(sa), func(hard bool) bool {
+	p.begin(&s.life, age, softened(sa), func(hard bool) bool {
 		v := s.view.Load()
 		return p.notify(esp.Expire{ID: v.id, ReqID: v.reqID, Hard: hard})
 	}, func() { p.reelect(s) })
@@ -96,7 +104,7 @@ func (p *Plane) addOut(sa esp.SA, mtu int) (*bundle, error) {
 	if old != nil {
 		p.removeOut(old)
 	}
-	return s.bundle, nil
+	return s.bundle
 }
 
 // endOfNumbers is how many sequence numbers are left when an SA asks for a
@@ -198,8 +206,15 @@ func (p *Plane) addIn(sa esp.SA) error {
 	if err != nil {
 		return err
 	}
+	p.addReceiver(receiver, sa, keys, 0)
+	return nil
+}
+
+// addReceiver does for an SA that receives what addSender does.
+func (p *Plane) addReceiver(receiver *esp.Receiver, sa esp.SA, keys fingerprint, age time.Duration) {
+	old := p.inByID[sa.ID]
 	s := &inSA{receiver: receiver, keys: keys}
-	p.begin(&s.life, sa.Limits, func(hard bool) bool {
+	p.begin(&s.life, age, sa.Limits, func(hard bool) bool {
 		v := s.view.Load()
 		return p.notify(esp.Expire{ID: v.id, ReqID: v.reqID, Hard: hard})
 	}, func() {})
@@ -210,7 +225,6 @@ func (p *Plane) addIn(sa esp.SA) error {
 		p.removeIn(old)
 	}
 	p.larval.drop(sa.ID.SPI)
-	return nil
 }
 
 // see makes what packets to s are judged by from sa.
