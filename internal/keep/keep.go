@@ -101,7 +101,7 @@ func Open(dir string) (s *Store, left []Record, notice string, err error) {
 		s.keys.forget(oldGen)
 	}
 	if err != nil {
-		s.revoke()
+		_ = s.revoke() // err says why
 		return nil, nil, notice, err
 	}
 	return s, left, notice, nil
@@ -247,7 +247,7 @@ func (s *Store) Write(records []Record) error {
 	}
 	err := s.write(records)
 	if err != nil {
-		s.revoke()
+		_ = s.revoke() // err says why
 	}
 	return err
 }
