@@ -188,7 +188,7 @@ func (e *Engine) takeOver(left []Kept) {
 	if failed > 1 {
 		e.warn(fmt.Sprintf("%d IKE SAs cannot be taken over, they are set up anew", failed))
 	}
-	e.steward.in.put(reserved{ids})
+	e.steward.in.put(Had{ids})
 }
 
 // forget forgets what cannot be taken over.
@@ -201,10 +201,11 @@ func (r *runner) forget(spi uint64, parts map[uint64][]byte) {
 	}
 }
 
-// reserved tells the steward which request IDs children have had before.
-type reserved struct{ ids map[string]uint32 }
+// Had tells the steward, before the configuration, which request IDs children have had
+// under an earlier process, by "connection/child".
+type Had struct{ ReqIDs map[string]uint32 }
 
-func (reserved) stewardInput() {}
+func (Had) stewardInput() {}
 
 // nextReqID is a request ID for a configured child: the one that it has had, or one
 // that no other has.
@@ -220,10 +221,10 @@ func (s *Steward) nextReqID(name string) uint32 {
 	return s.reqID - 1
 }
 
-func (s *Steward) reserve(in reserved) {
-	s.reserved = in.ids
+func (s *Steward) reserve(in Had) {
+	s.reserved = in.ReqIDs
 	s.taken = nil
-	for _, id := range in.ids {
+	for _, id := range in.ReqIDs {
 		s.taken = append(s.taken, id)
 	}
 }

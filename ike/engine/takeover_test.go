@@ -129,7 +129,7 @@ func TestKeep(t *testing.T) {
 // The request IDs of what was taken over stay, and nothing else gets them.
 func TestReservedReqIDs(t *testing.T) {
 	o := newOffice(t, &conf.Config{})
-	o.handle(reserved{map[string]uint32{"site/voice": FirstReqID, "gone/lan": FirstReqID + 1}})
+	o.handle(Had{map[string]uint32{"site/voice": FirstReqID, "gone/lan": FirstReqID + 1}})
 	o.handle(Load{Config: twoChildren(conf.OnDemand)})
 	l := o.s.byName["site"]
 	if l.reqIDs["voice"] != FirstReqID || l.reqIDs["lan"] != FirstReqID+2 {
