@@ -27,12 +27,14 @@ const DataPlane = 0
 // MaxData is how much a record may hold; larger ones are not kept.
 const MaxData = maxRecord - 64
 
-// Record is the state of one IKE SA, by the SPI that this host chose. Empty data: it is
-// gone.
+// Record is a part of the state of an IKE SA, by the SPI that this host chose. Empty
+// data: it is gone.
 type Record struct {
-	SPI  uint64
-	Data []byte // secret
+	SPI, Part uint64
+	Data      []byte // secret
 }
+
+type place struct{ spi, part uint64 }
 
 // The file is a header and sealed records behind each other: the latest of an SPI
 // counts. Each is sealed with its place, so that none can be moved or left out.
@@ -43,6 +45,7 @@ const (
 	genLen     = 16
 	headerLen  = len(magic) + genLen
 	lengthLen  = 4
+	placeLen   = 16
 	maxRecord  = 16 << 20
 	maxFile    = 1 << 30
 	compactMin = 1 << 20
@@ -60,8 +63,8 @@ type Store struct {
 	gen     []byte
 	seq     uint64
 	size    int64
-	live    map[uint64][]byte // sealed anew when the file has grown too much
-	fill    int64             // octets of live
+	live    map[place][]byte // sealed anew when the file has grown too much
+	fill    int64            // octets of live
 	out     []byte
 }
 
@@ -75,7 +78,7 @@ var (
 // in no order. notice says in one line why that cannot be used, empty: it can, or there
 // is none. The error says that nothing can be kept, which is no reason not to start.
 func Open(dir string) (s *Store, left []Record, notice string, err error) {
-	s = &Store{dir: dir, live: make(map[uint64][]byte)}
+	s = &Store{dir: dir, live: make(map[place][]byte)}
 	if s.binding, err = bindingOf(dir); err != nil {
 		return nil, nil, "", err
 	}
@@ -98,7 +101,7 @@ func Open(dir string) (s *Store, left []Record, notice string, err error) {
 		s.keys.forget(oldGen)
 	}
 	if err != nil {
-		s.revoke()
+		_ = s.revoke() // err says why
 		return nil, nil, notice, err
 	}
 	return s, left, notice, nil
@@ -142,7 +145,7 @@ func (s *Store) read() (left []Record, gen []byte, err error) {
 
 // records opens the records. What is cut off at the end was never acted upon.
 func (s *Store) records(aead cipher.AEAD, data []byte) ([]Record, error) {
-	latest := make(map[uint64][]byte)
+	latest := make(map[place][]byte)
 	header, rest := data[:headerLen], data[headerLen:]
 	for seq := uint64(0); len(rest) >= lengthLen; seq++ {
 		n := binary.BigEndian.Uint32(rest)
@@ -153,19 +156,19 @@ func (s *Store) records(aead cipher.AEAD, data []byte) ([]Record, error) {
 			break
 		}
 		plain, err := aead.Open(nil, nonce(seq), rest[lengthLen:lengthLen+int(n)], s.aad(header))
-		if err != nil || len(plain) < 8 {
+		if err != nil || len(plain) < placeLen {
 			return nil, errDamaged
 		}
-		spi := binary.BigEndian.Uint64(plain)
-		clear(latest[spi])
-		if delete(latest, spi); len(plain) > 8 {
-			latest[spi] = plain[8:]
+		at := place{binary.BigEndian.Uint64(plain), binary.BigEndian.Uint64(plain[8:])}
+		clear(latest[at])
+		if delete(latest, at); len(plain) > placeLen {
+			latest[at] = plain[placeLen:]
 		}
 		rest = rest[lengthLen+int(n):]
 	}
 	var left []Record
-	for spi, data := range latest {
-		left = append(left, Record{spi, data})
+	for at, data := range latest {
+		left = append(left, Record{at.spi, at.part, data})
 	}
 	return left, nil
 }
@@ -202,8 +205,8 @@ func (s *Store) begin() error {
 	old, oldGen := s.file, s.gen
 	s.file, s.seal, s.gen, s.seq, s.size = f, aead, gen, 0, int64(headerLen)
 	s.out = append(append(s.out[:0], magic...), gen...)
-	for spi, data := range s.live {
-		s.append(Record{spi, data})
+	for at, data := range s.live {
+		s.append(Record{at.spi, at.part, data})
 	}
 	if _, err = f.Write(s.out); err == nil {
 		s.size = int64(len(s.out))
@@ -225,8 +228,8 @@ func (s *Store) create() (*os.File, error) {
 
 // append seals a record behind those that are there.
 func (s *Store) append(r Record) {
-	plain := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(r.Data)), r.SPI)
-	plain = append(plain, r.Data...)
+	plain := binary.BigEndian.AppendUint64(make([]byte, 0, placeLen+len(r.Data)), r.SPI)
+	plain = append(binary.BigEndian.AppendUint64(plain, r.Part), r.Data...)
 	header := append([]byte(magic), s.gen...)
 	s.out = binary.BigEndian.AppendUint32(s.out, uint32(len(plain)+s.seal.Overhead())) //nolint:gosec // bounded by maxRecord
 	s.out = s.seal.Seal(s.out, nonce(s.seq), plain, s.aad(header))
@@ -244,7 +247,7 @@ func (s *Store) Write(records []Record) error {
 	}
 	err := s.write(records)
 	if err != nil {
-		s.revoke()
+		_ = s.revoke() // err says why
 	}
 	return err
 }
@@ -270,14 +273,15 @@ func (s *Store) write(records []Record) error {
 }
 
 func (s *Store) note(r Record) {
-	old := s.live[r.SPI]
+	at := place{r.SPI, r.Part}
+	old := s.live[at]
 	s.fill -= int64(len(old))
 	clear(old)
 	if len(r.Data) == 0 {
-		delete(s.live, r.SPI)
+		delete(s.live, at)
 		return
 	}
-	s.live[r.SPI] = append([]byte(nil), r.Data...)
+	s.live[at] = append([]byte(nil), r.Data...)
 	s.fill += int64(len(r.Data))
 }
 
@@ -308,9 +312,9 @@ func (s *Store) revoke() error {
 	if s.file != nil {
 		err = s.file.Close()
 	}
-	for spi, data := range s.live {
+	for at, data := range s.live {
 		clear(data)
-		delete(s.live, spi)
+		delete(s.live, at)
 	}
 	s.file, s.seal, s.gen, s.fill = nil, nil, nil, 0
 	_ = os.Remove(s.path() + newSuffix)

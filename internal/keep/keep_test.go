@@ -35,7 +35,9 @@ func open(t *testing.T, dir string) (*Store, map[uint64]string, string) {
 	t.Cleanup(func() { s.keys.forget(s.gen) })
 	got := make(map[uint64]string)
 	for _, r := range left {
-		got[r.SPI] = string(r.Data)
+		if got[r.SPI] = string(r.Data); r.Part != r.SPI+1 {
+			t.Errorf("part %d of %d", r.Part, r.SPI)
+		}
 	}
 	return s, got, notice
 }
@@ -47,7 +49,7 @@ func write(t *testing.T, s *Store, records ...Record) {
 	}
 }
 
-func rec(spi uint64, data string) Record { return Record{spi, []byte(data)} }
+func rec(spi uint64, data string) Record { return Record{spi, spi + 1, []byte(data)} }
 
 // What was kept last is left, without what is gone; the file shows nothing of it.
 func TestKeep(t *testing.T) {
@@ -203,7 +205,7 @@ func TestDamage(t *testing.T) {
 	dir := t.TempDir()
 	keys := memory{}
 	binding := []byte("this start")
-	s := &Store{dir: dir, live: map[uint64][]byte{}, binding: binding, keys: keys}
+	s := &Store{dir: dir, live: map[place][]byte{}, binding: binding, keys: keys}
 	if err := s.begin(); err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +321,7 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	data := bytes.Repeat([]byte{7}, 1000)
 	for i := uint64(0); b.Loop(); i++ {
-		if err := s.Write([]Record{{1 + i%1000, data}}); err != nil {
+		if err := s.Write([]Record{{1 + i%1000, 0, data}}); err != nil {
 			b.Fatal(err)
 		}
 	}
