@@ -112,6 +112,7 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 		Attached: host.Attached, Own: host.Own, Sources: engine.NewSources(outerMark),
 		Store: d.keeper(), Left: d.left,
 	})
+	d.left = nil
 	var serving sync.WaitGroup
 	serving.Go(func() { d.followNetworks(ctx) })
 	failed := make(chan error, 1)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 
 	"github.com/goike/goike/conf"
+	"github.com/goike/goike/esp"
 	"github.com/goike/goike/esp/plane"
 	"github.com/goike/goike/esp/tun"
 	"github.com/goike/goike/ike/engine"
@@ -36,6 +37,10 @@ type outside struct {
 	planeStat func() map[string]uint64
 	tunnels   *tunnels // nil: none
 	closers   []func() error
+
+	// A data plane that is this process hands its SAs over to the next; else both are nil.
+	handOver func() ([]esp.Held, error)
+	inherit  func([]esp.Held)
 }
 
 // counters are those of the data plane and of the sockets.
@@ -150,6 +155,7 @@ func (o *outside) openUserspace(ctx context.Context, c *conf.Config, warn func(s
 		return errors.Join(err, dev.Close())
 	}
 	o.plane, o.planeStat = &sweeping{DataPlane: p, warn: warn}, p.Counters
+	o.handOver, o.inherit = p.HandOver, p.Inherit
 	o.closers = append(o.closers, p.Close)
 	return nil
 }

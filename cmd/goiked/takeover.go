@@ -25,10 +25,14 @@ func (d *daemon) openStore() {
 		return
 	}
 	d.store = s
-	for _, r := range left {
-		d.left = append(d.left, engine.Kept(r))
+	d.left = d.inherit(left)
+	n := 0
+	for _, k := range d.left {
+		if k.Part == 0 { // of each IKE SA there is one
+			n++
+		}
 	}
-	d.log.Info("IKE SAs are kept for a restart", "how", s.Kind(), "taken over", len(left))
+	d.log.Info("IKE SAs are kept for a restart", "how", s.Kind(), "found", n)
 }
 
 // keeper is the store as the engine wants it.
@@ -74,6 +78,9 @@ func (d *daemon) leave(s os.Signal) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
 	d.engine.Leave(ctx)
 	cancel()
+	if d.store.Usable() {
+		d.handOver()
+	}
 	if !d.store.Usable() {
 		d.warn("what another goiked could take over could not be written down")
 		return

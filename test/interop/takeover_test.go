@@ -11,9 +11,9 @@ import (
 	"github.com/goike/goike/test/lab"
 )
 
-// TestHandover puts another goiked in the place of one, which ends as for a restart or is
-// killed, with the userspace data plane: the IKE SA goes on, and by it the tunnel is there
-// again after a moment; strongSwan is not asked for another IKE SA.
+// TestHandover puts another goiked in the place of one with the userspace data plane.
+// After an orderly end the child SA goes on as it was, after a kill it is there again in a
+// moment; the IKE SA goes on, and strongSwan is not asked for another.
 func TestHandover(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -50,10 +50,11 @@ func TestHandover(t *testing.T) {
 			if err := w.HostA.Ping(lab.HostA4, lab.HostB4, wait); err != nil {
 				t.Fatal(err, last(g.Log(), 20))
 			}
-			log := ""
+			log, kills := "", 0
 			for i := range 10 {
 				if i%3 == 2 {
 					g.Kill()
+					kills++
 				} else {
 					if err := g.Signal(syscall.SIGUSR2); err != nil {
 						t.Fatal(err)
@@ -78,6 +79,11 @@ func TestHandover(t *testing.T) {
 			}
 			if n := strings.Count(log, "site: phase 1 with"); n != 10 {
 				t.Errorf("taken over %d times: %s", n, last(log, 60))
+			}
+			// A killed one has handed no sequence numbers over.
+			lost := strings.Count(log, "could not be taken over, it is set up anew: SA")
+			if n := strings.Count(log, "could not be taken over, it is set up anew"); n != lost || lost < kills || lost > 2*kills {
+				t.Errorf("%d children could not be taken over after %d kills: %s", n, kills, last(log, 60))
 			}
 		})
 	}
