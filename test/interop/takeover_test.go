@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,5 +87,91 @@ func TestHandover(t *testing.T) {
 				t.Errorf("%d children could not be taken over after %d kills: %s", n, kills, last(log, 60))
 			}
 		})
+	}
+}
+
+// TestHandoverUnderTraffic does so while packets go both ways and both ends replace all
+// that they have every few seconds: each time a moment's packets are lost and no more, no
+// SA is set up anew, and what was received before is still a replay.
+func TestHandoverUnderTraffic(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.ends(shortLived())
+	a.behavior, b.encap = "start", true
+	s := b.startSwanShort(t, false)
+	config := strings.Replace(a.config(), "  [[phase1.phase2]]\n", "  [[phase1.phase2]]\n"+shortChild, 1)
+	run := t.TempDir()
+	start := func() goike {
+		g, err := lab.StartGoiked(a.at, binaries(t), config, lab.GoikedOptions{Args: []string{"--run-dir", run}})
+		if g != nil && g.Process != nil {
+			t.Cleanup(func() { g.Stop() })
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.URI = "unix://" + run + "/goiked.vici"
+		return goike{g}
+	}
+	g := start()
+	if err := w.HostA.Ping(lab.HostA4, lab.HostB4, wait); err != nil {
+		t.Fatal(err, last(g.Log(), 20))
+	}
+	stop := []func() (sent, lost int){pings(t, w.HostA, lab.HostA4, lab.HostB4), pings(t, w.HostB, lab.HostB4, lab.HostA4)}
+	log := ""
+	for i := range handovers {
+		if err := g.WaitLine("replaced, SPIs", 30*time.Second); err != nil {
+			t.Fatal(i, err, last(g.Log(), 20))
+		}
+		if err := g.Signal(syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
+		if code, ended := g.Wait(wait); !ended || code != 0 {
+			t.Fatalf("exit code %d, ended %v", code, ended)
+		}
+		log += g.Log()
+		g = start()
+	}
+	if err := g.WaitLine("replaced, SPIs", 30*time.Second); err != nil {
+		t.Fatal(err, last(g.Log(), 20))
+	}
+	for _, stop := range stop {
+		sent, lost := stop()
+		t.Logf("%d of %d packets were lost in %d handovers", lost, sent, handovers)
+		if lost > handovers*mostLost {
+			t.Errorf("%d of %d packets were lost: %s", lost, sent, last(log, 60))
+		}
+	}
+	log += g.Log()
+	for text, want := range map[string]int{"phase 1 established": 1, "could not be taken over": 0, ": up:": 1, "site: phase 1 with": handovers} {
+		if n := strings.Count(log, text); n != want {
+			t.Errorf("%q %d times, want %d: %s", text, n, want, last(log, 60))
+		}
+	}
+	agree(t, g, s, 1)
+}
+
+// handovers are 10, in each of which packets of half a second may be lost.
+const (
+	handovers = 10
+	mostLost  = 50
+)
+
+// pings sends an echo request every 10 ms until stop, which tells how many there were and
+// how many had no answer.
+func pings(t *testing.T, at *lab.Namespace, from, to netip.Addr) (stop func() (sent, lost int)) {
+	t.Helper()
+	proc, err := at.Start("pings.log", lab.Command{Args: []string{"ping", "-n", "-q", "-i", "0.01", "-I", from.String(), to.String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { proc.Stop() })
+	before := len(proc.Output())
+	return func() (sent, lost int) {
+		_ = proc.Signal(syscall.SIGINT)
+		proc.Wait(wait)
+		m := lossLine.FindStringSubmatch(proc.Output()[before:])
+		if m == nil {
+			t.Fatalf("ping: %s", proc.Output())
+		}
+		return atoi(t, m[1]), atoi(t, m[1]) - atoi(t, m[2])
 	}
 }
