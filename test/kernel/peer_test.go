@@ -45,7 +45,12 @@ func (w *world) start(t *testing.T, e end) goike {
 
 func (w *world) startWith(t *testing.T, e end, backend string, o lab.GoikedOptions) goike {
 	t.Helper()
-	g, err := lab.StartGoiked(e.at, w.bins, e.config(backend), o)
+	return w.startBuilt(t, w.bins, e, backend, o)
+}
+
+func (w *world) startBuilt(t *testing.T, bins lab.Binaries, e end, backend string, o lab.GoikedOptions) goike {
+	t.Helper()
+	g, err := lab.StartGoiked(e.at, bins, e.config(backend), o)
 	if g != nil && g.Process != nil {
 		t.Cleanup(func() {
 			if code := g.Stop(); code > 0 {

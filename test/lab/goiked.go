@@ -29,18 +29,37 @@ func Build(dir string) (Binaries, error) {
 		return Binaries{Goiked: filepath.Join(built, "goiked"), Goikectl: filepath.Join(built, "goikectl")}, nil
 	}
 	b := Binaries{Goiked: filepath.Join(dir, "goiked"), Goikectl: filepath.Join(dir, "goikectl")}
-	args := []string{"build", "-buildvcs=false", "-o", dir + "/"}
+	return b, goBuild("-o", dir+"/", "github.com/goike/goike/cmd/goiked", "github.com/goike/goike/cmd/goikectl")
+}
+
+func goBuild(args ...string) error {
+	args = append([]string{"build", "-buildvcs=false"}, args...)
 	cgo := "CGO_ENABLED=0"
 	if raceEnabled {
-		args = append(args, "-race")
+		args = append([]string{"build", "-race"}, args[1:]...)
 		cgo = "CGO_ENABLED=1"
 	}
-	cmd := exec.Command("go", append(args, "github.com/goike/goike/cmd/goiked", "github.com/goike/goike/cmd/goikectl")...)
+	cmd := exec.Command("go", args...)
 	cmd.Env = append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return b, fmt.Errorf("go build: %w\n%s", err, out)
+		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return b, nil
+	return nil
+}
+
+// NewerVersion is what the goiked of Newer calls itself.
+const NewerVersion = "newer"
+
+// Newer are the same programs, but for goiked, which calls itself by another version. It is
+// built when it is not there.
+func (b Binaries) Newer() (Binaries, error) {
+	path := b.Goiked + "-newer"
+	newer := Binaries{Goiked: path, Goikectl: b.Goikectl}
+	if _, err := os.Stat(path); err == nil {
+		return newer, nil
+	}
+	flags := "-X github.com/goike/goike/internal/version.Version=" + NewerVersion
+	return newer, goBuild("-ldflags", flags, "-o", path, "github.com/goike/goike/cmd/goiked")
 }
 
 // RaceDetector tells whether what Build builds has the race detector, which takes
