@@ -44,7 +44,7 @@ func (m *keepers) Restore(b ike.Birth, c *conf.Connection, parts map[uint64][]by
 	m.restored = append(m.restored, c)
 	f := m.make(b)
 	f.status = ike.Status{
-		Conn: "site", State: ike.Up, Initiator: true, SPIi: m.spi, SPIr: 9,
+		Conn: "site", State: ike.Up, Initiator: true, SPIi: m.spi, SPIr: 9, ExpireAt: 1000,
 		Children: []ike.ChildStatus{{ID: 40, Name: "lan", ReqID: FirstReqID + 7}},
 	}
 	return keeper{f}, m.err
@@ -123,6 +123,13 @@ func TestKeep(t *testing.T) {
 		if _, err := s3.TakeOver(5, spi, map[uint64][]byte{0: data, 40: parts[40]}); err == nil {
 			t.Errorf("%q is taken over", data)
 		}
+	}
+	s4, _ := keeping(&keepers{spi: spi}, c)
+	if _, err := s4.TakeOver(1000, spi, parts); !errors.Is(err, errExpired) {
+		t.Errorf("one whose lifetime is over is taken over: %v", err)
+	}
+	if _, err := s4.TakeOver(999, spi, parts); err != nil {
+		t.Error(err)
 	}
 }
 
