@@ -69,6 +69,9 @@ func (sa *SA) terminate(now ike.Instant, ev ike.Terminate, fx *ike.Effects) {
 	case ev.Force:
 		sa.abandon(now, ev.Why, fx)
 	default:
+		if ev.Yield {
+			sa.yieldAll(fx)
+		}
 		sa.finish(now, ev.Why, fx)
 	}
 }

@@ -126,5 +126,5 @@ func (sa *SA) failQueue(now ike.Instant, why *ike.Refusal, fx *ike.Effects) {
 func (sa *SA) zero() {
 	sa.keys.zero()
 	sa.boot, sa.win = nil, window{}
-	sa.tickets, sa.candidates = nil, nil
+	sa.tickets, sa.candidates, sa.tentative = nil, nil, nil
 }
