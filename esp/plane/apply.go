@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/goike/goike/esp"
+	"github.com/goike/goike/internal/udp"
 )
 
 // ErrClosed is what a closed plane answers.
@@ -15,14 +16,15 @@ var ErrClosed = errors.New("the data plane is closed")
 
 // change is what Apply has to do after the operations.
 type change struct {
-	policies bool       // routes may have to follow
-	asking   []*acquire // whose packets may find an SA now
+	policies bool         // routes may have to follow
+	asking   []*acquire   // whose packets may find an SA now
+	early    []udp.Packet // that have come before their SA
 }
 
 // Apply carries out operations in order. Each takes effect at once and without a
 // gap: a packet finds the old or the new. Routes follow at the end; they too are
 // tried again by the next Apply when they fail. Then packets that were waiting for
-// an SA are sent.
+// an SA are sent, or received.
 func (p *Plane) Apply(ctx context.Context, ops []esp.Op) error {
 	p.applying.Lock()
 	defer p.applying.Unlock()
@@ -35,6 +37,7 @@ func (p *Plane) Apply(ctx context.Context, ops []esp.Op) error {
 		a.settle()
 		p.resume(a)
 	}
+	p.Receive(c.early, true)
 	return err
 }
 
@@ -74,7 +77,7 @@ func (p *Plane) one(op esp.Op, mtu int, c *change) error {
 	}
 	switch op := op.(type) {
 	case esp.AddSA:
-		b, err := p.addSA(op.SA, mtu)
+		b, err := p.addSA(op.SA, mtu, c)
 		if b != nil {
 			for a := range b.asking {
 				c.ask(a)

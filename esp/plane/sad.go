@@ -54,14 +54,14 @@ func checkEnds(sa *esp.SA) error {
 	return nil
 }
 
-func (p *Plane) addSA(sa esp.SA, mtu int) (*bundle, error) {
+func (p *Plane) addSA(sa esp.SA, mtu int, c *change) (*bundle, error) {
 	sa.ID.Dst, sa.Src = sa.ID.Dst.Unmap(), sa.Src.Unmap()
 	err := checkSA(&sa)
 	var b *bundle
 	if err == nil && sa.Dir == esp.Out {
 		b, err = p.addOut(sa, mtu)
 	} else if err == nil {
-		err = p.addIn(sa)
+		err = p.addIn(sa, c)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("SA %08x to %s cannot be installed: %w", sa.ID.SPI, sa.ID.Dst, err)
@@ -183,7 +183,7 @@ func (p *Plane) removeOut(s *outSA) {
 
 // addIn installs an SA that receives, or changes one that has the same keys: its
 // replay window must stay.
-func (p *Plane) addIn(sa esp.SA) error {
+func (p *Plane) addIn(sa esp.SA, c *change) error {
 	old, keys := p.inByID[sa.ID], p.fingerprint(&sa)
 	if old != nil && old.keys == keys {
 		if !sameTransform(old.receiver.SA(), sa) {
@@ -209,7 +209,7 @@ func (p *Plane) addIn(sa esp.SA) error {
 	if old != nil {
 		p.removeIn(old)
 	}
-	p.larval.drop(sa.ID.SPI)
+	c.early = append(c.early, p.larval.drop(sa.ID.SPI, p.now())...)
 	return nil
 }
 
