@@ -36,6 +36,7 @@ type SA struct {
 	UsedAt     ike.Instant // when it is known to have carried traffic last
 	IdleAt     ike.Instant // when to look whether it is in use
 	Unused     bool        // it ends for want of traffic
+	Expired    bool        // it ends since it has reached a limit
 	// Quiet: no report has told of it, since it may lose against another replacement of
 	// the same child (RFC 7296, 2.8.1).
 	Quiet bool

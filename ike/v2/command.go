@@ -131,6 +131,7 @@ func (sa *SA) notice(now ike.Instant, ev ike.Notice, fx *ike.Effects) {
 		switch {
 		case c == nil:
 		case n.Hard:
+			c.Expired = true
 			sa.retire(c, "it has reached its limit")
 		case sa.conn.Rekey:
 			sa.replace(c)
