@@ -68,6 +68,25 @@ func TestReauthentication(t *testing.T) {
 	}
 }
 
+// strongSwan authenticates again, made before it is broken: no packet is lost.
+func TestPeerReauthenticates(t *testing.T) {
+	w := newWorld(t)
+	k := newLink()
+	k.swan = "reauth_time = 8s\n\t\trand_time = 0s\n\t\tover_time = 8s\n\t\trekey_time = 0s"
+	a, b := w.ends(k)
+	a.encap = true
+	g, s := b.start(t), a.startSwan(t, "\tmake_before_break = yes")
+	if err := s.Up("lan"); err != nil {
+		t.Fatal(err)
+	}
+	w.carries(t)
+	w.flood(t, 30*time.Second)
+	if n := strings.Count(g.Log(), "phase 1 established"); n < 3 {
+		t.Errorf("set up %d times: %s", n, last(g.Log(), 40))
+	}
+	atRest(t, g, s)
+}
+
 // A peer that is killed and started again is found out and the tunnel is back in seconds,
 // whoever had begun it.
 func TestPeerRestarts(t *testing.T) {
