@@ -124,6 +124,7 @@ func ordinal(n, of int) string {
 func (s *Steward) giveUp(now ike.Instant, l *link, names []string) {
 	l.leave(names)
 	l.over = true
+	s.trapAgain(l, names)
 	l.notBefore = min(l.notBefore, now.Add(max(firstRetry-now.Sub(l.begun), soon))) // of a new series
 	if l.conn.Behavior == conf.ResponderOnly {
 		return
