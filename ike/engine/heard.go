@@ -116,8 +116,8 @@ func (s *Steward) ikeDown(now ike.Instant, r ike.Report) {
 		l.recall(fallen)
 		wait = 0
 	}
-	if l.flaps > 1 { // once is no pattern
-		wait = backoff(l.flaps - 1)
+	if l.flaps > 0 {
+		wait = backoff(l.flaps)
 	}
 	l.notBefore = now.Add(wait + s.upTo(wait/2))
 	s.resume(now, l)

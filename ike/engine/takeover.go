@@ -113,7 +113,10 @@ func (s *Shard) TakeOver(now ike.Instant, spi uint64, parts map[uint64][]byte) (
 		return ike.Status{}, fmt.Errorf("an IKE SA with the SPI %016x of another", own)
 	}
 	e := s.add(m, spi, id)
-	e.conn, e.born = name, st.Established
+	e.conn, e.born, e.kept = name, st.Established, make(map[uint64]uint64, len(parts))
+	for id := range parts {
+		e.kept[id] = 0
+	}
 	s.addChildren(e, &st)
 	s.step(now, e, ike.TakeOver{End: end})
 	s.settle(now)
@@ -163,8 +166,10 @@ func (e *Engine) takeOver(left []Kept) {
 		whole[k.SPI][k.Part] = k.Data
 	}
 	for _, spi := range slices.Sorted(maps.Keys(whole)) {
-		st, err := e.runners[ShardOf(spi, len(e.runners))].shard.TakeOver(now, spi, whole[spi])
+		r := e.runners[ShardOf(spi, len(e.runners))]
+		st, err := r.shard.TakeOver(now, spi, whole[spi])
 		if err != nil {
+			r.forget(spi, whole[spi])
 			if failed++; failed == 1 {
 				e.warn(fmt.Sprintf("an IKE SA cannot be taken over, it is set up anew: %v", err))
 			}
@@ -177,16 +182,30 @@ func (e *Engine) takeOver(left []Kept) {
 			}
 		}
 	}
+	for _, k := range left {
+		clear(k.Data)
+	}
 	if failed > 1 {
 		e.warn(fmt.Sprintf("%d IKE SAs cannot be taken over, they are set up anew", failed))
 	}
-	e.steward.in.put(reserved{ids})
+	e.steward.in.put(Had{ids})
 }
 
-// reserved tells the steward which request IDs children have had before.
-type reserved struct{ ids map[string]uint32 }
+// forget forgets what cannot be taken over.
+func (r *runner) forget(spi uint64, parts map[uint64][]byte) {
+	if r.engine.cfg.Store == nil {
+		return
+	}
+	for id := range parts {
+		r.Keep(Kept{SPI: spi, Part: id})
+	}
+}
 
-func (reserved) stewardInput() {}
+// Had tells the steward, before the configuration, which request IDs children have had
+// under an earlier process, by "connection/child".
+type Had struct{ ReqIDs map[string]uint32 }
+
+func (Had) stewardInput() {}
 
 // nextReqID is a request ID for a configured child: the one that it has had, or one
 // that no other has.
@@ -202,10 +221,10 @@ func (s *Steward) nextReqID(name string) uint32 {
 	return s.reqID - 1
 }
 
-func (s *Steward) reserve(in reserved) {
-	s.reserved = in.ids
+func (s *Steward) reserve(in Had) {
+	s.reserved = in.ReqIDs
 	s.taken = nil
-	for _, id := range in.ids {
+	for _, id := range in.ReqIDs {
 		s.taken = append(s.taken, id)
 	}
 }
@@ -214,26 +233,38 @@ func (s *Steward) reserve(in reserved) {
 const leaveTick = 20 * time.Millisecond
 
 // Leave makes everything ready for the process that comes after this one, which is to
-// end at once: it waits until exchanges are over, until ctx ends. Nothing is taken down,
-// and no peer is told.
+// end at once: it waits until exchanges are over, until ctx ends. From then on no IKE SA
+// does anything, until Close. Nothing is taken down, and no peer is told.
 func (e *Engine) Leave(ctx context.Context) {
 	tick := time.NewTicker(leaveTick)
 	defer tick.Stop()
-	for {
-		busy := 0
-		for _, r := range e.runners {
-			n, _ := atShard(context.WithoutCancel(ctx), r, (*Shard).keepAll)
-			busy += n
-		}
-		if busy == 0 {
-			return
-		}
+	for e.busy() > 0 {
 		select {
 		case <-tick.C:
+			continue
 		case <-ctx.Done():
-			return
 		}
+		break
 	}
+	for _, r := range e.runners {
+		_, _ = look(context.Background(), r.in, func(answer func(int)) shardItem {
+			return shardItem{look: func(s *Shard) {
+				n := s.keepAll()
+				r.flush()
+				answer(n)
+				<-e.closing
+			}}
+		})
+	}
+}
+
+// busy is how many IKE SAs are in the middle of something.
+func (e *Engine) busy() (n int) {
+	for _, r := range e.runners {
+		k, _ := atShard(context.Background(), r, (*Shard).keepAll)
+		n += k
+	}
+	return n
 }
 
 // adopted are the SAs that an operation takes over.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,7 +129,7 @@ func TestKeep(t *testing.T) {
 // The request IDs of what was taken over stay, and nothing else gets them.
 func TestReservedReqIDs(t *testing.T) {
 	o := newOffice(t, &conf.Config{})
-	o.handle(reserved{map[string]uint32{"site/voice": FirstReqID, "gone/lan": FirstReqID + 1}})
+	o.handle(Had{map[string]uint32{"site/voice": FirstReqID, "gone/lan": FirstReqID + 1}})
 	o.handle(Load{Config: twoChildren(conf.OnDemand)})
 	l := o.s.byName["site"]
 	if l.reqIDs["voice"] != FirstReqID || l.reqIDs["lan"] != FirstReqID+2 {
@@ -167,51 +168,83 @@ func (l *ledger) Write(records []Kept) error {
 	return l.err
 }
 
-// Leave waits until nothing is under way, for a bounded time, and a store that fails is
-// told once.
+// Leave waits until nothing is under way, for a bounded time; then nothing happens any
+// more. A store that fails is told once.
 func TestHandOver(t *testing.T) {
-	defer goleak.VerifyNone(t)
-	c := &conf.Config{Connections: []*conf.Connection{{Name: "site"}}}
-	var mu sync.Mutex
-	warned := 0
-	store := &ledger{kept: make(map[uint64][]byte), err: errors.New("no space")}
-	m := &keepers{}
-	m.script = func(f *fake, ev ike.Event, fx *ike.Effects) {
-		if _, ok := ev.(ike.Initiate); ok {
-			f.status.State, f.status.Active = ike.Up, []string{"IKE_DPD"}
-			fx.Do(ike.Send{Path: testPath})
+	for _, busy := range []bool{true, false} {
+		defer goleak.VerifyNone(t)
+		var warned atomic.Int32
+		store := &ledger{kept: make(map[uint64][]byte), err: errors.New("no space")}
+		e, m := dialled(store, busy, func(r ike.Report) {
+			if r.Kind == ike.Warning {
+				warned.Add(1)
+			}
+		})
+		limit := 50 * time.Millisecond
+		if !busy {
+			limit = time.Hour
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		e.Leave(ctx)
+		if (ctx.Err() != nil) != busy {
+			t.Errorf("busy %v: it has waited: %v", busy, ctx.Err())
+		}
+		cancel()
+		e.runners[0].in.put(shardItem{in: Order{IKE: 1, Event: ike.Notice{}}})
+		if n := len(m.made[0].events); n != 1 { // nobody else looks at it
+			t.Errorf("busy %v: %d events", busy, n)
+		}
+		store.mu.Lock()
+		if len(store.kept) != 2 {
+			t.Errorf("busy %v: kept %v", busy, store.kept)
+		}
+		store.mu.Unlock()
+		if n := warned.Load(); n != 1 {
+			t.Errorf("busy %v: warned %d times", busy, n)
+		}
+		ctx, cancel = context.WithCancel(context.Background())
+		cancel()
+		e.Close(ctx)
+		if n := len(m.made[0].events); n < 2 {
+			t.Errorf("busy %v: %d events in the end", busy, n)
 		}
 	}
+}
+
+// dialled is an engine with one IKE SA, which may be in the middle of something.
+func dialled(store Store, busy bool, log func(ike.Report)) (*Engine, *keepers) {
+	c := &conf.Config{Connections: []*conf.Connection{{Name: "site"}}}
+	m := &keepers{}
+	m.script = func(f *fake, ev ike.Event, fx *ike.Effects) {
+		if _, ok := ev.(ike.Initiate); !ok {
+			return
+		}
+		if f.status.State = ike.Up; busy {
+			f.status.Active = []string{"IKE_DPD"}
+		}
+		fx.Do(ike.Send{Path: testPath})
+	}
 	e := New(Config{
-		Machines: m, Cookies: demands{}, Plane: &None{}, Transport: &silent{}, Conf: c, Shards: 1, Store: store,
-		Log: func(r ike.Report) {
-			mu.Lock()
-			defer mu.Unlock()
-			if r.Kind == ike.Warning {
-				warned++
-			}
-		},
+		Machines: m, Cookies: demands{}, Plane: &None{}, Transport: &silent{}, Conf: c, Shards: 1, Store: store, Log: log,
 	})
 	e.runners[0].in.put(shardItem{in: Dial{ID: 1, Conn: c.Connections[0], Path: testPath}})
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	e.Leave(ctx)
-	if ctx.Err() == nil {
-		t.Error("it has not waited")
-	}
-	cancel()
-	_, _ = atShard(context.Background(), e.runners[0], func(*Shard) bool { m.made[0].status.Active = nil; return true })
-	e.Leave(context.Background())
+	return e, m
+}
+
+// What cannot be restored is not left for the process after this one.
+func TestTakeOverFails(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	store := &ledger{kept: map[uint64][]byte{5: []byte("of another version"), 6: nil}}
+	e := New(Config{
+		Machines: &keepers{}, Cookies: demands{}, Plane: &None{}, Transport: &silent{}, Conf: &conf.Config{}, Shards: 1,
+		Store: store, Left: []Kept{{9, 5, []byte("of another version")}},
+	})
 	store.mu.Lock()
-	if len(store.kept) != 2 {
-		t.Errorf("kept %v", store.kept)
+	if _, there := store.kept[5]; there {
+		t.Error("it is still there")
 	}
 	store.mu.Unlock()
-	mu.Lock()
-	if warned != 1 {
-		t.Errorf("warned %d times", warned)
-	}
-	mu.Unlock()
-	ctx, cancel = context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	e.Close(ctx)
 }

@@ -122,7 +122,9 @@ const besideFrom = 2
 // network that is silent the new one is, too, and this one stays.
 func (sa *SA) tryBeside(fx *ike.Effects) {
 	_, asking := sa.active.(*liveness)
-	if !asking || sa.state != ike.Up || sa.conn.DPDAction != conf.DPDRestart || !sa.mayReauthenticate() {
+	// A ticket brings it back as soon as it is known to be lost, and only then.
+	wanted := sa.conn.DPDAction == conf.DPDRestart && sa.mayReauthenticate() && !sa.conn.SessionResumption
+	if !asking || sa.state != ike.Up || !wanted {
 		return
 	}
 	s := sa.Status()

@@ -75,10 +75,10 @@ func TestKeep(t *testing.T) {
 	if _, err := s.keys.get(s.gen); err == nil {
 		t.Error("the key of the old file is still there")
 	}
+	write(t, s2, rec(1, ""), rec(2, ""))
 	if _, left, _ := open(t, dir); len(left) != 0 {
-		t.Errorf("of a process that kept nothing: %v", left)
+		t.Errorf("what is gone is left: %v", left)
 	}
-	_ = s2
 }
 
 // A stop leaves nothing.
@@ -111,6 +111,91 @@ func TestCompact(t *testing.T) {
 	}
 	if _, left, notice := open(t, dir); left[7] != "stays" || left[1] != fmt.Sprint(big, 999) || notice != "" {
 		t.Errorf("%d left, %q", len(left), notice)
+	}
+}
+
+// However much is kept, the file is not written anew all the time.
+func TestCompactSeldom(t *testing.T) {
+	s, _, _ := open(t, t.TempDir())
+	big := strings.Repeat("x", 100_000)
+	for spi := range uint64(30) { // together more than compactMin
+		write(t, s, rec(1+spi, big))
+	}
+	files := make(map[string]bool)
+	for i := range uint64(300) {
+		write(t, s, rec(1+i%30, big))
+		files[string(s.gen)] = true
+	}
+	if len(files) < 2 || len(files) > 300/30/(growth-1)+2 {
+		t.Errorf("%d files for 300 writes", len(files))
+	}
+}
+
+// What an earlier process has left stays for the one after the next when this one does
+// not come to write it; but not what the data plane hands over, which is used once.
+func TestLeftAgain(t *testing.T) {
+	dir := t.TempDir()
+	s, _, _ := open(t, dir)
+	write(t, s, rec(1, "one"), rec(2, "two"), rec(DataPlane, "numbers"))
+	s, left, _ := open(t, dir)
+	if want := map[uint64]string{1: "one", 2: "two", DataPlane: "numbers"}; !maps.Equal(left, want) {
+		t.Errorf("left %v", left)
+	}
+	write(t, s, rec(2, ""))
+	if _, left, _ = open(t, dir); !maps.Equal(left, map[uint64]string{1: "one"}) {
+		t.Errorf("left again %v", left)
+	}
+}
+
+// After a write that fails nothing is left, which would be older than what happened.
+func TestWriteFails(t *testing.T) {
+	dir := t.TempDir()
+	s, _, _ := open(t, dir)
+	write(t, s, rec(1, "one"))
+	gen := bytes.Clone(s.gen)
+	if err := s.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Write([]Record{rec(1, "one later")}); err == nil || s.Usable() {
+		t.Errorf("%v, usable %v", err, s.Usable())
+	}
+	if err := s.Write([]Record{rec(1, "later still")}); err == nil {
+		t.Error("it keeps again")
+	}
+	if list, _ := os.ReadDir(dir); len(list) != 0 {
+		t.Errorf("left: %v", list)
+	}
+	if _, err := s.keys.get(gen); err == nil {
+		t.Error("the key is still there")
+	}
+	if err := s.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Likewise when the file cannot be written anew.
+func TestBeginFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, _, _ := open(t, dir)
+	write(t, s, rec(1, "one"))
+	gen := bytes.Clone(s.gen)
+	if err := os.Mkdir(filepath.Join(dir, fileName+newSuffix), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, fileName+newSuffix, "x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := Open(dir); err == nil {
+		t.Fatal("opened")
+	}
+	if _, err := os.Stat(s.path()); err == nil {
+		t.Error("the old file is still there")
+	}
+	if _, err := s.keys.get(gen); err == nil {
+		t.Error("its key is still there")
 	}
 }
 
