@@ -105,6 +105,7 @@ type (
 		Child   string // or the name of children
 		Force   bool   // do not wait for the peer's answer
 		Silent  bool   // do not even tell the peer (it said INITIAL_CONTACT)
+		Yield   bool   // another IKE SA has taken its place: where both could send, that one does
 		Why     string // for the log
 	}
 	// Roamed tells that addresses, interfaces or routes of this host have changed; Own
@@ -171,11 +172,13 @@ type (
 		Name     string
 		ReqID    uint32
 	}
-	// Reserved is the result of Reserve. ID is a unique ID for the child SA.
+	// Reserved is the result of Reserve. ID is a unique ID for the child SA. Beside:
+	// there is another child of the same name with the peer, perhaps of another IKE SA.
 	Reserved struct {
-		SPI   uint32
-		ReqID uint32
-		ID    uint64
+		SPI    uint32
+		ReqID  uint32
+		ID     uint64
+		Beside bool
 	}
 	// NewIKESPI asks for an SPI for the IKE SA that replaces this one; the result is
 	// a NewSPI. The machine Spawned with it lives in the same shard.

@@ -7,19 +7,23 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/goike/goike/esp"
 	"github.com/goike/goike/xfrm/netlink"
 )
 
-// application is one Apply: first SAs change, in the order of the operations, then
-// policies, so that a policy never comes before its SA nor goes before it.
+// application is one Apply: first SAs come and change, in the order of the operations,
+// then policies; at last go SAs, and then the policies of which nothing is left. So a
+// policy never comes before its SA nor goes before it, and where another one takes its
+// place that does so before the SA is gone.
 type application struct {
 	exchange
 	p      *Plane
 	ops    []esp.Op
 	fresh  []*sa             // SAs that were not there before
+	late   []esp.SAID        // that go when the policies have changed
 	failed map[uint32]bool   // request IDs of which an SA could not be installed
 	before map[*claim]*claim // claims of this Apply, and what they have replaced
 	errs   []error
@@ -33,7 +37,7 @@ func (p *Plane) newApplication(ctx context.Context, ops []esp.Op) *application {
 }
 
 // Apply implements engine.DataPlane. Operations on SAs are carried out in their order,
-// then the policies change to what they are after the last operation: what stands
+// but for those that go for good; then the policies change to what they are after the last operation: what stands
 // before and after is there all the time. An SA that cannot be installed takes with it
 // what the same Apply has installed for its request ID, so that no half of a child SA
 // is left; all other operations are carried out. Routes follow at the end; they, too,
@@ -92,7 +96,10 @@ func (a *application) run() error {
 func (a *application) states() error {
 	touched := make(map[esp.SAID]bool)
 	wait := false
-	for _, op := range a.ops {
+	for i, op := range a.ops {
+		if a.goes(i) {
+			continue
+		}
 		ids := subjects(op)
 		for _, id := range ids {
 			if touched[id] {
@@ -108,13 +115,29 @@ func (a *application) states() error {
 		wait = a.state(op) || wait
 	}
 	if !wait {
-		return nil // what is deleted can go out with the policies
+		return nil // what is left can go out with the policies
 	}
 	if err := a.flush(); err != nil {
 		return err
 	}
 	a.undo()
 	return nil
+}
+
+// goes takes a note of an operation that removes an SA which no later one is about.
+func (a *application) goes(i int) bool {
+	del, ok := a.ops[i].(esp.DelSA)
+	if !ok {
+		return false
+	}
+	id := unmappedID(del.ID)
+	for _, op := range a.ops[i+1:] {
+		if slices.Contains(subjects(op), id) {
+			return false
+		}
+	}
+	a.late = append(a.late, id)
+	return true
 }
 
 // subjects are the SAs that an operation is about.

@@ -81,7 +81,7 @@ func (p *Plane) acquired(q *message.Acquire) esp.Notice {
 	if c == nil {
 		return nil
 	}
-	p.asked[c.ReqID] = true
+	p.asked[c.ReqID] = ends{src: q.Src, dst: q.ID.Dst}
 	return esp.Acquire{Policy: c.Name, ReqID: c.ReqID, Packet: packetSelector(&q.Packet)}
 }
 

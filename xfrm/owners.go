@@ -53,6 +53,20 @@ func (e *entry) wanted() *claim {
 	return e.claims[0]
 }
 
+// shared tells whether children with different SAs want the same inbound policy, as two
+// IKE SAs of a peer do that replace each other: each of their SAs may then bring packets
+// for it. They have the same outer addresses, else their policies are not the same.
+func (e *entry) shared() bool {
+	c := e.wanted()
+	if c == nil || e.key.dir == message.Out || c.Action != esp.Protect || c.Owner == 0 {
+		return false
+	}
+	return slices.ContainsFunc(e.claims[1:], func(o *claim) bool {
+		return o.Action == esp.Protect && o.Owner != 0 && !o.leftover() && o.ReqID != c.ReqID &&
+			o.Proto == c.Proto && o.Mode == c.Mode && o.IPComp == c.IPComp && o.Src == c.Src && o.Dst == c.Dst
+	})
+}
+
 // table says who wants which policies, and which the kernel has. Owners that want the
 // same packets to be treated share one policy of the kernel, so the kernel never sees
 // two.

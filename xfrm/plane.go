@@ -84,7 +84,7 @@ type Plane struct {
 	routes        routes
 	packetOffload map[int32]bool // interfaces that were tried
 	revived       map[string]bool
-	asked         map[uint32]bool // request IDs for which the kernel has asked
+	asked         map[uint32]ends // request IDs for which the kernel has asked, and for which SA
 	grace         *time.Timer
 	stop          context.CancelFunc
 }
@@ -100,7 +100,7 @@ func New(ctx context.Context, cfg Config) (*Plane, error) {
 	}
 	p := &Plane{
 		cfg: cfg, sas: make(map[esp.SAID]*sa), byReqID: make(map[uint32][]*sa), table: newTable(),
-		packetOffload: make(map[int32]bool), revived: make(map[string]bool), asked: make(map[uint32]bool), stop: func() {},
+		packetOffload: make(map[int32]bool), revived: make(map[string]bool), asked: make(map[uint32]ends), stop: func() {},
 	}
 	p.larvae.since = make(map[esp.SAID]time.Time)
 	p.told.wake = make(chan struct{}, 1)

@@ -130,6 +130,13 @@ func templates(p *esp.Policy) []message.Template {
 	return []message.Template{inner, {Proto: t.Proto, ReqID: t.ReqID, Mode: message.Transport, Family: t.Family}}
 }
 
+// accept makes an inbound policy accept packets of whichever SA has its addresses.
+func accept(m *message.Policy) {
+	for i := range m.Templates {
+		m.Templates[i].ReqID = 0
+	}
+}
+
 func kernelMode(m esp.Mode) message.Mode {
 	switch m {
 	case esp.Transport:

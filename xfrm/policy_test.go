@@ -118,7 +118,9 @@ func TestLastOwner(t *testing.T) {
 	reqID := func() uint32 {
 		_, is := b.k.snapshot()
 		for _, p := range is {
-			return p.Templates[0].ReqID
+			if p.Dir == message.Out { // the others are for both
+				return p.Templates[0].ReqID
+			}
 		}
 		return 0
 	}

@@ -39,14 +39,14 @@ func (a *application) dropPolicy(pol esp.Policy) {
 }
 
 // settle makes the kernel's policies those that are to be in force: it changes in place
-// what is there, and removes nothing before the rest has come. What the kernel has
+// what is there, and removes nothing before the rest has come, SAs neither. What the kernel has
 // refused to take is no longer claimed; what it refused otherwise is left for the next
 // time.
 func (a *application) settle() error {
 	var refused []*entry
 	for range maxRounds {
 		list := a.p.table.take()
-		if len(list) == 0 {
+		if len(list)+len(a.late) == 0 {
 			break
 		}
 		var late []*entry
@@ -57,6 +57,10 @@ func (a *application) settle() error {
 			}
 			a.putEntry(e, &refused)
 		}
+		for _, id := range a.late {
+			a.dropSA(id)
+		}
+		a.late = nil
 		for _, e := range late {
 			a.delEntry(e, &refused)
 		}
@@ -77,6 +81,9 @@ func (a *application) settle() error {
 func (a *application) putEntry(e *entry, refused *[]*entry) {
 	c := e.wanted()
 	m := kernelPolicy(&e.key, &c.Policy, a.p.packetDevice(c.ReqID))
+	if e.shared() {
+		accept(m)
+	}
 	if e.image != nil && samePolicy(e.image, m) {
 		a.inForce(e, m, c)
 		return

@@ -3,6 +3,8 @@
 package xfrm
 
 import (
+	"net/netip"
+
 	"github.com/goike/goike/esp"
 	"github.com/goike/goike/xfrm/message"
 	"github.com/goike/goike/xfrm/netlink"
@@ -17,8 +19,11 @@ const maxQuestions = 8
 // as they last.
 func (a *application) endQuestions() {
 	for _, op := range a.ops {
+		if add, ok := op.(esp.AddPolicy); ok {
+			a.endQuestionsOf(&add.Policy)
+		}
 		add, ok := op.(esp.AddSA)
-		if !ok || add.SA.Dir != esp.Out || add.SA.ID.Proto == esp.ProtoIPComp || !a.p.asked[add.SA.ReqID] {
+		if !ok || add.SA.Dir != esp.Out || add.SA.ID.Proto == esp.ProtoIPComp || !a.p.hasAsked(add.SA.ReqID) {
 			continue
 		}
 		delete(a.p.asked, add.SA.ReqID)
@@ -29,6 +34,28 @@ func (a *application) endQuestions() {
 		setMode(want, &add.SA)
 		a.endQuestion(want, maxQuestions)
 	}
+}
+
+// endQuestionsOf does the same for a trap that is installed again: what it has asked for
+// does not come, and the next packet is to ask again.
+func (a *application) endQuestionsOf(trap *esp.Policy) {
+	if trap.Owner != 0 || trap.Dir != esp.Out || trap.Action != esp.Protect || !a.p.hasAsked(trap.ReqID) {
+		return
+	}
+	of := a.p.asked[trap.ReqID]
+	delete(a.p.asked, trap.ReqID)
+	a.endQuestion(&message.State{
+		ID: message.ID{Dst: of.dst, Proto: uint8(trap.Proto)}, Src: of.src,
+		ReqID: trap.ReqID, Mode: kernelMode(trap.Mode), Mark: markOf(trap.Mark), IfID: trap.IfID,
+	}, maxQuestions)
+}
+
+// ends are the outer addresses of an SA.
+type ends struct{ src, dst netip.Addr }
+
+func (p *Plane) hasAsked(reqID uint32) bool {
+	_, ok := p.asked[reqID]
+	return ok
 }
 
 // endQuestion lets the kernel give a larval SA an SPI: only by that can it be removed.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/goike/goike/esp"
+	"github.com/goike/goike/internal/udp"
 )
 
 // ErrClosed is what a closed plane answers.
@@ -15,14 +16,16 @@ var ErrClosed = errors.New("the data plane is closed")
 
 // change is what Apply has to do after the operations.
 type change struct {
-	policies bool       // routes may have to follow
-	asking   []*acquire // whose packets may find an SA now
+	policies bool         // routes may have to follow
+	asking   []*acquire   // whose packets may find an SA now
+	early    []udp.Packet // that have come before their SA
 }
 
-// Apply carries out operations in order. Each takes effect at once and without a
+// Apply carries out operations in order, but for SAs that go for good: they go last, when
+// another policy has taken the place of theirs. Each takes effect at once and without a
 // gap: a packet finds the old or the new. Routes follow at the end; they too are
 // tried again by the next Apply when they fail. Then packets that were waiting for
-// an SA are sent.
+// an SA are sent, or received.
 func (p *Plane) Apply(ctx context.Context, ops []esp.Op) error {
 	p.applying.Lock()
 	defer p.applying.Unlock()
@@ -35,11 +38,12 @@ func (p *Plane) Apply(ctx context.Context, ops []esp.Op) error {
 		a.settle()
 		p.resume(a)
 	}
+	p.Receive(c.early, true)
 	return err
 }
 
 func (p *Plane) operate(ctx context.Context, ops []esp.Op, c *change) error {
-	for _, op := range ops {
+	for _, op := range inOrder(ops) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -49,6 +53,30 @@ func (p *Plane) operate(ctx context.Context, ops []esp.Op, c *change) error {
 		}
 	}
 	return nil
+}
+
+// inOrder puts the removal of SAs that no other operation is about behind the others.
+func inOrder(ops []esp.Op) []esp.Op {
+	about := make(map[esp.SAID]int)
+	for _, op := range ops {
+		switch op := op.(type) {
+		case esp.AddSA:
+			about[op.SA.ID]++
+		case esp.MoveSA:
+			about[op.ID]++
+			about[esp.SAID{Dst: op.Dst, SPI: op.ID.SPI, Proto: op.ID.Proto}]++
+		}
+	}
+	out := make([]esp.Op, 0, len(ops))
+	var late []esp.Op
+	for _, op := range ops {
+		if del, ok := op.(esp.DelSA); ok && about[del.ID] == 0 {
+			late = append(late, op)
+			continue
+		}
+		out = append(out, op)
+	}
+	return append(out, late...)
 }
 
 // mtuFor asks for the path MTU that an operation needs to know, before anything
@@ -78,11 +106,11 @@ func (p *Plane) one(op esp.Op, mtu int, c *change) error {
 	}
 	switch op := op.(type) {
 	case esp.AddSA:
-		b, err := p.addSA(op.SA, mtu)
+		b, err := p.addSA(op.SA, mtu, c)
 		c.serve(b)
 		return err
 	case esp.AdoptSA:
-		b, err := p.adopt(op.SA, mtu)
+		b, err := p.adopt(op.SA, mtu, c)
 		c.serve(b)
 		return err
 	case esp.DelSA:

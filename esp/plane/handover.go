@@ -78,7 +78,7 @@ func (p *Plane) expireEstate(int64) (next int64) {
 
 // adopt puts an SA of another process into service as it was. One that was adopted
 // already is no error.
-func (p *Plane) adopt(sa esp.SA, mtu int) (*bundle, error) {
+func (p *Plane) adopt(sa esp.SA, mtu int, c *change) (*bundle, error) {
 	id := sa.ID
 	id.Dst = id.Dst.Unmap()
 	switch out, in := p.outByID[id], p.inByID[id]; {
@@ -93,14 +93,14 @@ func (p *Plane) adopt(sa esp.SA, mtu int) (*bundle, error) {
 	}
 	delete(p.estate, id)
 	defer h.Zero()
-	b, err := p.revive(h, sa, mtu)
+	b, err := p.revive(h, sa, mtu, c)
 	if err != nil {
 		return nil, fmt.Errorf("SA %08x to %s cannot be taken over: %w", id.SPI, id.Dst, err)
 	}
 	return b, nil
 }
 
-func (p *Plane) revive(h *esp.Held, wanted esp.SA, mtu int) (*bundle, error) {
+func (p *Plane) revive(h *esp.Held, wanted esp.SA, mtu int, c *change) (*bundle, error) {
 	sa := h.SA
 	if sa.Dir != wanted.Dir || sa.ReqID != wanted.ReqID {
 		return nil, fmt.Errorf("it had request ID %d, not %d", sa.ReqID, wanted.ReqID)
@@ -122,7 +122,7 @@ func (p *Plane) revive(h *esp.Held, wanted esp.SA, mtu int) (*bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.addReceiver(receiver, sa, keys, h.Age)
+	p.addReceiver(receiver, sa, keys, h.Age, c)
 	p.inByID[sa.ID].resume(h)
 	return nil, nil
 }

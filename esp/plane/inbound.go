@@ -97,7 +97,14 @@ func (p *Plane) take(b *inBatch, u *udp.Packet, data []byte, encap bool) *inBatc
 		}
 		return b
 	}
-	sa := p.inbound(binary.BigEndian.Uint32(data), u.Local.Addr())
+	spi := binary.BigEndian.Uint32(data)
+	sa := p.inbound(spi, u.Local.Addr())
+	if sa == nil && p.tooEarly(spi, u, data) {
+		return b
+	}
+	if sa == nil { // or it has come meanwhile
+		sa = p.inbound(spi, u.Local.Addr())
+	}
 	if sa == nil {
 		p.count.add(inNoSA, 1)
 		return b

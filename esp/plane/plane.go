@@ -121,7 +121,7 @@ func New(cfg Config) (*Plane, error) {
 		cfg: cfg, rand: cfg.Rand, start: time.Now(), batch: max(cfg.Device.BatchSize(), 1), slot: slotFor(cfg.Device),
 		inByID: make(map[esp.SAID]*inSA), outByID: make(map[esp.SAID]*outSA), bundles: make(map[uint32]*bundle),
 		asking: make(map[string]*acquire), peers: make(map[netip.Addr]*peer), mappings: make(map[flowOut]*mapping),
-		larval: larvae{bySPI: make(map[uint32]larva)}, notices: newNotices(), done: make(chan struct{}),
+		notices: newNotices(), done: make(chan struct{}),
 	}
 	if p.rand == nil {
 		p.rand = rand.Reader
@@ -160,7 +160,9 @@ func (p *Plane) seeds() error {
 	}
 	p.out, p.in = newSPD(seedOf(b[:8])), newSPD(seedOf(b[8:16]))
 	seed := seedOf(b[16:])
-	p.inBySPI = newTable[uint32, []*inSA](func(spi uint32) uint64 { return mix(seed, uint64(spi)) })
+	hash := func(spi uint32) uint64 { return mix(seed, uint64(spi)) }
+	p.inBySPI = newTable[uint32, []*inSA](hash)
+	p.larval.bySPI, p.larval.early = make(map[uint32]larva), newTable[uint32, *early](hash)
 	return nil
 }
 

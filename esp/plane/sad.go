@@ -55,14 +55,14 @@ func checkEnds(sa *esp.SA) error {
 	return nil
 }
 
-func (p *Plane) addSA(sa esp.SA, mtu int) (*bundle, error) {
+func (p *Plane) addSA(sa esp.SA, mtu int, c *change) (*bundle, error) {
 	sa.ID.Dst, sa.Src = sa.ID.Dst.Unmap(), sa.Src.Unmap()
 	err := checkSA(&sa)
 	var b *bundle
 	if err == nil && sa.Dir == esp.Out {
 		b, err = p.addOut(sa, mtu)
 	} else if err == nil {
-		err = p.addIn(sa)
+		err = p.addIn(sa, c)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("SA %08x to %s cannot be installed: %w", sa.ID.SPI, sa.ID.Dst, err)
@@ -191,7 +191,7 @@ func (p *Plane) removeOut(s *outSA) {
 
 // addIn installs an SA that receives, or changes one that has the same keys: its
 // replay window must stay.
-func (p *Plane) addIn(sa esp.SA) error {
+func (p *Plane) addIn(sa esp.SA, c *change) error {
 	old, keys := p.inByID[sa.ID], p.fingerprint(&sa)
 	if old != nil && old.keys == keys {
 		if !sameTransform(old.receiver.SA(), sa) {
@@ -206,12 +206,12 @@ func (p *Plane) addIn(sa esp.SA) error {
 	if err != nil {
 		return err
 	}
-	p.addReceiver(receiver, sa, keys, 0)
+	p.addReceiver(receiver, sa, keys, 0, c)
 	return nil
 }
 
 // addReceiver does for an SA that receives what addSender does.
-func (p *Plane) addReceiver(receiver *esp.Receiver, sa esp.SA, keys fingerprint, age time.Duration) {
+func (p *Plane) addReceiver(receiver *esp.Receiver, sa esp.SA, keys fingerprint, age time.Duration, c *change) {
 	old := p.inByID[sa.ID]
 	s := &inSA{receiver: receiver, keys: keys}
 	p.begin(&s.life, age, sa.Limits, func(hard bool) bool {
@@ -224,7 +224,7 @@ func (p *Plane) addReceiver(receiver *esp.Receiver, sa esp.SA, keys fingerprint,
 	if old != nil {
 		p.removeIn(old)
 	}
-	p.larval.drop(sa.ID.SPI)
+	c.early = append(c.early, p.larval.drop(sa.ID.SPI, p.now())...)
 }
 
 // see makes what packets to s are judged by from sa.

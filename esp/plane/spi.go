@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/goike/goike/esp"
+	"github.com/goike/goike/internal/udp"
 )
 
 const (
@@ -33,7 +35,9 @@ var (
 // order in which they came. Guarded by Plane.mu.
 type larvae struct {
 	bySPI map[uint32]larva
-	queue []larva // oldest first, those that are gone included
+	queue []larva                // oldest first, those that are gone included
+	early *table[uint32, *early] // read without a lock
+	total atomic.Int64           // packets in it
 }
 
 type larva struct {
@@ -44,15 +48,25 @@ type larva struct {
 func (l *larvae) add(n larva) {
 	l.bySPI[n.id.SPI] = n
 	l.queue = append(l.queue, n)
+	l.early.set(n.id.SPI, &early{total: &l.total})
 }
 
-// drop forgets an SPI, because its SA is there.
-func (l *larvae) drop(spi uint32) { delete(l.bySPI, spi) }
+// drop forgets an SPI, because its SA is there, or does not come. It returns the packets
+// that have come by it.
+func (l *larvae) drop(spi uint32, now int64) []udp.Packet {
+	delete(l.bySPI, spi)
+	e, _ := l.early.get(spi)
+	if e == nil {
+		return nil
+	}
+	l.early.del(spi)
+	return e.end(now)
+}
 
 // release forgets an SPI for which no SA comes.
 func (l *larvae) release(id esp.SAID) {
 	if l.bySPI[id.SPI].id == id {
-		delete(l.bySPI, id.SPI)
+		l.drop(id.SPI, 0)
 	}
 }
 
@@ -69,7 +83,7 @@ func (l *larvae) expire(now int64) (next int64) {
 			next = q.expires
 			break
 		}
-		delete(l.bySPI, q.id.SPI)
+		l.drop(q.id.SPI, now)
 	}
 	if l.queue = l.queue[n:]; len(l.queue) == 0 {
 		l.queue = nil

@@ -36,6 +36,7 @@ type SA struct {
 	UsedAt     ike.Instant // when it is known to have carried traffic last
 	IdleAt     ike.Instant // when to look whether it is in use
 	Unused     bool        // it ends for want of traffic
+	Expired    bool        // it ends since it has reached a limit
 	// Quiet: no report has told of it, since it may lose against another replacement of
 	// the same child (RFC 7296, 2.8.1).
 	Quiet bool
@@ -44,6 +45,9 @@ type SA struct {
 	// it certain that the peer receives by the new one (RFC 7296, 2.8).
 	Replaces uint64
 	Waiting  *Keys
+	// Yields: while another child is for the same packets, from an older IKE SA, that one
+	// sends: it is not certain yet that the peer knows this one.
+	Yields bool
 	// Outlived: another has replaced this one; the peer's last packets by it may come late.
 	Outlived bool
 	// Behind: another has replaced the same child, so that this one never sends.
@@ -113,6 +117,25 @@ func appendPolicies(ops []esp.Op, policies []esp.Policy, want func(esp.Direction
 		}
 	}
 	return ops
+}
+
+// Prevail returns the operations by which a child that yields begins to send, whoever
+// else is for its packets; none for one that does not yield, or is not to send.
+func (c *SA) Prevail() []esp.Op { return c.yield(false) }
+
+// Yield returns the operations by which a child comes to yield.
+func (c *SA) Yield() []esp.Op { return c.yield(true) }
+
+func (c *SA) yield(to bool) []esp.Op {
+	if c.Yields == to {
+		return nil
+	}
+	c.Yields = to
+	policies, err := c.policies()
+	if err != nil || c.Waiting != nil || c.Behind {
+		return nil
+	}
+	return appendPolicies(nil, policies, func(d esp.Direction) bool { return d == esp.Out })
 }
 
 // StayBehind makes a child that was to replace another never send: a third one does.

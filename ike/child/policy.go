@@ -29,6 +29,9 @@ func (c *SA) policies() ([]esp.Policy, error) {
 			p := protecting(&c.Conf.Kernel, sel, dir, c.Path.Local.Addr(), c.Path.Remote.Addr())
 			p.Mode, p.Proto, p.IPComp = espMode(c.Mode), c.Proto(), c.Compressed()
 			p.ReqID, p.Owner, p.Name = c.ReqID, c.ID, c.Conn+"/"+c.Name
+			if c.Yields && dir == esp.Out {
+				p.Priority++ // as a trap, which it precedes by coming later
+			}
 			out = append(out, p)
 		}
 	}

@@ -106,7 +106,7 @@ func (s *Steward) conclude(now ike.Instant, l *link) {
 		tries = 1
 	}
 	if tries > 0 && l.try >= tries {
-		s.giveUp(l, missing)
+		s.giveUp(now, l, missing)
 		return
 	}
 	wait := max(l.notBefore.Sub(now), 0)
@@ -121,9 +121,11 @@ func ordinal(n, of int) string {
 }
 
 // giveUp ends a series of tries; traffic or a command begins another.
-func (s *Steward) giveUp(l *link, names []string) {
+func (s *Steward) giveUp(now ike.Instant, l *link, names []string) {
 	l.leave(names)
 	l.over = true
+	s.trapAgain(l, names)
+	l.notBefore = min(l.notBefore, now.Add(max(firstRetry-now.Sub(l.begun), soon))) // of a new series
 	if l.conn.Behavior == conf.ResponderOnly {
 		return
 	}

@@ -271,7 +271,7 @@ func (s *Steward) childDown(now ike.Instant, r ike.Report) {
 	l := sa.link
 	if sa.counts() && !c.ending {
 		sa.fell(now, c.name)
-		s.pause(now, l, c)
+		s.pause(now, l, c, r.Why != nil && r.Why.Cause == ike.Expired)
 	}
 	if r.Why != nil && r.Why.Cause == ike.Unused && l.up[c.name] == 0 {
 		s.rest(l, []string{c.name})
@@ -280,11 +280,14 @@ func (s *Steward) childDown(now ike.Instant, r ike.Report) {
 }
 
 // pause sets the time after which a child that went down is asked for again. When the
-// whole IKE SA goes its own report follows; this leaves time for it.
-func (s *Steward) pause(now ike.Instant, l *link, c phase2) {
+// whole IKE SA goes its own report follows; this leaves time for it. One that has reached
+// its limit is missed at once.
+func (s *Steward) pause(now ike.Instant, l *link, c phase2, expired bool) {
 	wait := soon
 	switch {
-	case l.up[c.name] > 0: // another one has replaced it
+	case expired && now.Sub(c.since) >= soon:
+		wait = 0
+	case expired || l.up[c.name] > 0: // another one has replaced it
 	case l.want[c.name] && now.Sub(c.since) < stable:
 		l.falls++
 		wait = backoff(l.falls)

@@ -26,13 +26,14 @@ type planeWorker struct {
 	sources Sources
 	in      *inbox[wish]
 	reqIDs  *reqIDs
+	present *present
 	childID uint64 // last given
 	warn    func(text string)
 	wg      sync.WaitGroup
 }
 
 func newPlaneWorker(p DataPlane, s Sources, warn func(string)) *planeWorker {
-	return &planeWorker{plane: p, sources: s, in: newInbox[wish](0), warn: warn, reqIDs: newReqIDs()}
+	return &planeWorker{plane: p, sources: s, in: newInbox[wish](0), warn: warn, reqIDs: newReqIDs(), present: newPresent()}
 }
 
 func (w *planeWorker) put(wishes ...wish) { w.in.put(wishes...) }
@@ -97,6 +98,7 @@ func (w *planeWorker) apply(ctx context.Context, wishes []wish) []error {
 	var all []esp.Op
 	for _, it := range wishes {
 		w.reqIDs.applied(it.ops)
+		w.present.applied(it.ops)
 		all = append(all, it.ops...)
 	}
 	if len(wishes) > 1 && w.plane.Apply(ctx, all) == nil {
@@ -185,6 +187,6 @@ func (w *planeWorker) reserve(r ike.Reserve, a allocated, f *Finished) {
 	reqID := w.reqIDs.choose(r)
 	w.reqIDs.reserved(id, reqID)
 	w.childID++
-	f.Done.Result = ike.Reserved{SPI: a.spi, ReqID: reqID, ID: w.childID}
+	f.Done.Result = ike.Reserved{SPI: a.spi, ReqID: reqID, ID: w.childID, Beside: w.present.has(r.Name, r.Src)}
 	f.Undo = []esp.Op{esp.DelSA{ID: id}}
 }

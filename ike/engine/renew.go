@@ -95,7 +95,7 @@ func (s *Steward) relieve(l *link) {
 		switch {
 		case !sa.leaving:
 		case l.ikes > 0 && l.replaces(sa):
-			s.end(sa, ike.Terminate{Why: "replaced by a new IKE SA, both sides have authenticated again"})
+			s.end(sa, ike.Terminate{Yield: true, Why: "replaced by a new IKE SA, both sides have authenticated again"})
 		case !trying:
 			sa.stay()
 		}
@@ -125,7 +125,7 @@ func (s *Steward) part(now ike.Instant) {
 		s.partings.set(sa, ike.Never)
 		stays := func(x *phase1) bool { return x != sa && x.counts() && x.due == ike.Never }
 		if slices.ContainsFunc(s.unique[sa.key], stays) {
-			s.end(sa, ike.Terminate{Why: whyReplaced})
+			s.end(sa, ike.Terminate{Yield: true, Why: whyReplaced})
 			s.reconcile(now, sa.link)
 		}
 	}

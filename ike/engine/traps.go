@@ -196,6 +196,19 @@ func (s *Steward) trapChild(l *link, c *conf.Child, local, remote netip.Addr) {
 	s.install(l, policies)
 }
 
+// trapAgain lets traffic ask again for children that it has asked for in vain.
+func (s *Steward) trapAgain(l *link, names []string) {
+	var ops []esp.Op
+	for _, p := range l.traps {
+		if t, ok := s.policies[p.Name]; ok && p.Dir == esp.Out && slices.Contains(names, t.child) {
+			ops = append(ops, esp.AddPolicy{Policy: p})
+		}
+	}
+	if len(ops) > 0 {
+		s.changeTraps(ops)
+	}
+}
+
 // untrap removes the policies of a link.
 func (s *Steward) untrap(l *link) {
 	for name, t := range s.policies {

@@ -166,6 +166,7 @@ func (t *childTask) install(sa *SA, now ike.Instant, fx *ike.Effects) error {
 	if t.old != nil {
 		c.Replaces = t.old.ID
 	}
+	c.Yields = c.Yields || t.yields(sa)
 	in, out, err := child.DeriveKeys(sa.prf(), sa.keys.d, t.dh, ni, nr, c.Suite)
 	clear(t.dh)
 	if err != nil {
@@ -198,6 +199,7 @@ func (t *childTask) installed(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 	ps = append(ps, compression(t.child.CPIIn)...)
 	t.child.State, t.child.Installed = ike.ChildInstalled, now
 	sa.children = append(sa.children, t.child)
+	sa.await(now, t.child)
 	if t.child.Path != sa.path {
 		fx.Do(ike.Install{Ops: t.child.Move(sa.path, t.child.Encap)})
 	}

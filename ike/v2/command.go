@@ -69,6 +69,9 @@ func (sa *SA) terminate(now ike.Instant, ev ike.Terminate, fx *ike.Effects) {
 	case ev.Force:
 		sa.abandon(now, ev.Why, fx)
 	default:
+		if ev.Yield {
+			sa.yieldAll(fx)
+		}
 		sa.finish(now, ev.Why, fx)
 	}
 }
@@ -128,6 +131,7 @@ func (sa *SA) notice(now ike.Instant, ev ike.Notice, fx *ike.Effects) {
 		switch {
 		case c == nil:
 		case n.Hard:
+			c.Expired = true
 			sa.retire(c, "it has reached its limit")
 		case sa.conn.Rekey:
 			sa.replace(c)

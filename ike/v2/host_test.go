@@ -51,6 +51,7 @@ type plane struct {
 	child    uint64
 	err      error // what the next Apply with a ticket fails with
 	askErr   error
+	beside   bool  // what Reserve says
 	cpiErr   error // what a question for a CPI fails with
 	log      []string
 	order    []esp.SAID // outbound SAs as they were added
@@ -224,7 +225,7 @@ func (p *plane) reserve(r ike.Reserve) (any, error) {
 		p.reqID++
 		r.ReqID = p.reqID
 	}
-	return ike.Reserved{SPI: p.spi, ReqID: r.ReqID, ID: p.child}, nil
+	return ike.Reserved{SPI: p.spi, ReqID: r.ReqID, ID: p.child, Beside: p.beside}, nil
 }
 
 func (p *plane) apply(ops []esp.Op) {

@@ -173,7 +173,7 @@ func (sa *SA) newChild(now ike.Instant, c *conf.Child, own ike.Reserved, cpi uin
 		ID: own.ID, Conn: sa.conn.Name, Name: c.Name, Conf: c, ReqID: own.ReqID, State: ike.ChildCreated,
 		Mode: a.mode, Suite: a.suite, SPIIn: own.SPI, SPIOut: a.spiOut, Local: a.local, Remote: a.remote,
 		CPIIn: cpi, CPIOut: a.cpiOut, NoTFC: a.noTFC,
-		Path: sa.path, Encap: sa.nat.encap(), Keepalive: sa.nat.local, Installed: now,
+		Path: sa.path, Encap: sa.nat.encap(), Keepalive: sa.nat.local, Installed: now, Yields: sa.yields,
 	}
 	n.ExpireAt, n.RekeyAt = sa.lifetime(now, c.Lifetime)
 	n.Limits = child.Limits(c, sa.conn.Rekey, sa.conn.RekeyFuzz, sa.spread())

@@ -80,6 +80,7 @@ func (sa *SA) mayReauthenticate() bool {
 func (sa *SA) due(now ike.Instant, fx *ike.Effects) {
 	for _, c := range sa.children {
 		if now >= c.ExpireAt {
+			c.Expired = c.State != ike.ChildRekeyedState
 			sa.retire(c, expiryText(c))
 		} else if now >= c.RekeyAt {
 			sa.replace(c)

@@ -109,7 +109,7 @@ func (sa *SA) receiveRequest(now ike.Instant, h wire.Header, dg ike.Datagram, fx
 		return
 	}
 	if h.MessageID == sa.win.nextRecv-1 {
-		sa.repeat(dg, fx)
+		sa.repeat(now, dg, fx)
 		return
 	}
 	if h.MessageID != sa.win.nextRecv || sa.serving != nil || !sa.expects(h.Exchange) {
@@ -125,6 +125,7 @@ func (sa *SA) receiveRequest(now ike.Instant, h wire.Header, dg ike.Datagram, fx
 		return
 	}
 	sa.heard = now
+	sa.knownAll(fx)
 	if sa.state == ike.Connecting {
 		sa.path = dg.Path // the initiator may have gone over to the ports of NAT traversal
 	} else {

@@ -150,8 +150,9 @@ func (sa *SA) heir(now ike.Instant, own ike.NewSPI, s crypto.Suite, k keys, init
 // IKE SA waits for its end, which whoever has replaced it brings about (RFC 7296, 2.8).
 func (sa *SA) bequeath(now ike.Instant, heir *SA, fx *ike.Effects) {
 	heir.path = sa.path
-	heir.children, heir.queue, heir.leftovers = sa.children, sa.queue, sa.leftovers
-	sa.children, sa.queue, sa.leftovers = nil, nil, nil
+	heir.children, heir.queue, heir.leftovers, heir.tentative = sa.children, sa.queue, sa.leftovers, sa.tentative
+	sa.children, sa.queue, sa.leftovers, sa.tentative = nil, nil, nil, nil
+	heir.yields = sa.yields
 	sa.bequeathMobility(heir)
 	sa.state, sa.expireAt, sa.rekeyAt = ike.Rekeyed, now.Add(replacedTime), ike.Never
 	s := heir.Status()

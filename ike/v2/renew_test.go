@@ -234,6 +234,20 @@ func TestRenewByLimit(t *testing.T) {
 	}
 }
 
+// A child that reaches a hard limit and is not replaced ends, and it is said why.
+func TestHardLimit(t *testing.T) {
+	n, a, _ := up(t)
+	n.a.step(a, ike.Notice{Notice: esp.Expire{ID: a.children[0].OutboundID(), Hard: true}})
+	n.run()
+	n.settled(1, 0)
+	for h, cause := range map[*host]ike.Cause{n.a: ike.Expired, n.b: 0} {
+		d := h.of(ike.ChildDown)
+		if len(d) != 1 || (d[0].Why != nil) != (cause != 0) || cause != 0 && d[0].Why.Cause != cause {
+			t.Errorf("%s: %+v", h.name, d)
+		}
+	}
+}
+
 // A command ends what is being replaced, and what replaces it.
 func TestEndWhileRenewing(t *testing.T) {
 	for name, end := range map[string]func(a *SA) ike.Terminate{

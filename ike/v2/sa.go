@@ -58,6 +58,8 @@ type SA struct {
 	beside      bool         // another was asked for beside this one, whose peer is silent
 	over        *ike.Refusal // why it is given up that was not established; the peer is being told
 	told        bool         // that was reported already
+	tentative   []*tentative // children that yield until the peer knows them
+	yields      bool         // all children yield: another IKE SA has taken its place
 	sync        synced
 	dismissed   string // why it is to end soon although it is up, empty: it is not
 	redundant   bool   // another replaces the same one: no report tells of it
@@ -257,7 +259,7 @@ func (sa *SA) Deadline() ike.Instant {
 	if sa.pending {
 		return sa.heard.Add(pollTime)
 	}
-	at := min(sa.expireAt, sa.silentAt(), sa.roamedAt())
+	at := min(sa.expireAt, sa.silentAt(), sa.roamedAt(), sa.tentativeAt())
 	if sa.state == ike.Up {
 		at = min(at, sa.rekeyAt)
 	}
@@ -295,6 +297,7 @@ func (sa *SA) timeout(now ike.Instant, fx *ike.Effects) {
 		return
 	}
 	sa.due(now, fx)
+	sa.lookAtTentative(now, fx)
 	sa.checkLiveness(now, fx)
 }
 

@@ -41,8 +41,12 @@ func (sa *SA) reportChild(fx *ike.Effects, kind ike.ReportKind, c *child.SA, tex
 	s := sa.Status()
 	s.Children = []ike.ChildStatus{c.Status()}
 	r := ike.Report{Kind: kind, Child: c.Name, ChildID: c.ID, SA: &s, Text: text}
-	if c.Unused && kind == ike.ChildDown {
+	switch {
+	case kind != ike.ChildDown:
+	case c.Unused:
 		r.Why = &ike.Refusal{Cause: ike.Unused, Err: text}
+	case c.Expired:
+		r.Why = &ike.Refusal{Cause: ike.Expired, Err: text}
 	}
 	sa.report(fx, r)
 }
@@ -126,5 +130,5 @@ func (sa *SA) failQueue(now ike.Instant, why *ike.Refusal, fx *ike.Effects) {
 func (sa *SA) zero() {
 	sa.keys.zero()
 	sa.boot, sa.win = nil, window{}
-	sa.tickets, sa.candidates = nil, nil
+	sa.tickets, sa.candidates, sa.tentative = nil, nil, nil
 }

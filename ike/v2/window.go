@@ -198,10 +198,11 @@ func (sa *SA) respond(packets [][]byte, fx *ike.Effects) {
 }
 
 // repeat answers a retransmission of the peer's last request from the cache.
-func (sa *SA) repeat(dg ike.Datagram, fx *ike.Effects) {
+func (sa *SA) repeat(now ike.Instant, dg ike.Datagram, fx *ike.Effects) {
 	if sa.win.lastReply == nil || sha256.Sum256(dg.Data) != sa.win.lastDigest {
 		return
 	}
+	sa.answeredAgain(now)
 	sendTo(dg.Path, sa.win.lastReply, fx)
 }
 

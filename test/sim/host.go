@@ -282,7 +282,7 @@ func (h *Host) Ask(ref engine.Ref, a ike.Ask) {
 		h.childID++
 		spi := h.Plane.alloc(r.Proto)
 		h.give(engine.Finished{
-			Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: ike.Reserved{SPI: spi, ReqID: r.ReqID, ID: h.childID}},
+			Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: ike.Reserved{SPI: spi, ReqID: r.ReqID, ID: h.childID, Beside: h.Plane.present(r.Name, r.Src)}},
 			Undo: []esp.Op{esp.DelSA{ID: esp.SAID{Dst: r.Dst, SPI: spi, Proto: r.Proto}}},
 		})
 	})

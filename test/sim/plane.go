@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 
 	"github.com/goike/goike/esp"
@@ -145,6 +146,13 @@ func (p *Plane) Carried(now ike.Instant, id esp.SAID) {
 
 // Policies are the policies in force.
 func (p *Plane) Policies() []esp.Policy { return p.policies }
+
+// present tells whether there is a child of a name with a peer.
+func (p *Plane) present(name string, peer netip.Addr) bool {
+	return slices.ContainsFunc(p.policies, func(q esp.Policy) bool {
+		return q.Dir == esp.In && q.Owner != 0 && q.Name == name && q.Src == peer
+	})
+}
 
 // policy is the outbound policy in force for a packet, nil for none.
 func (p *Plane) policy(f esp.Flow) *esp.Policy {
