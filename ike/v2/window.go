@@ -33,6 +33,10 @@ type outgoing struct {
 	due      ike.Instant
 	carried  bool // another process has sent it: payloads are not known
 	doubted  bool // the peer seems not to know the IKE SA
+	probed   bool // it is sent by other paths, too
+	strayed  bool // it was sent by more than one path
+	next     int  // which of the paths that may work comes next
+	covered  bool // all of them had their turn
 }
 
 // A peer that seems not to know the IKE SA any more is asked again so often, at these
@@ -92,7 +96,8 @@ func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
 		sa.notResumed(now, "the peer does not answer IKE_SESSION_RESUME", fx)
 		return
 	}
-	if out.tries >= sa.Config.Retransmit.Tries {
+	tries := sa.Config.Retransmit.Tries
+	if out.tries >= tries && !sa.hasOthers(out) {
 		if sa.heard <= out.begun || out.rounds >= maxRounds {
 			sa.unanswered(now, fx)
 			return
@@ -101,11 +106,11 @@ func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
 		out.rounds++
 	}
 	out.tries++
-	out.due = now.Add(sa.retransmitAfter(out.tries))
-	sa.say(fx, ike.Step, "no answer yet, request %d sent again (%d of %d)", out.id, out.tries, sa.Config.Retransmit.Tries)
+	out.due = now.Add(sa.retransmitAfter(min(out.tries, tries)))
+	sa.say(fx, ike.Step, "no answer yet, request %d sent again (%d of %d)", out.id, out.tries, tries)
 	sa.send(out.packets, fx)
-	if out.tries >= probeFrom {
-		sa.probe(fx)
+	if out.tries >= min(probeFrom, tries) {
+		sa.probe(out, fx)
 	}
 }
 
@@ -137,7 +142,7 @@ func (sa *SA) hurry(now ike.Instant, fx *ike.Effects) {
 // ask repeats a request to a peer that seems not to know the IKE SA.
 func (sa *SA) ask(now ike.Instant, fx *ike.Effects) {
 	out := sa.win.out
-	if out.tries >= doubtTries {
+	if out.tries >= doubtTries && !sa.hasOthers(out) {
 		why := &ike.Refusal{Cause: ike.NoAnswer, Hint: "it has lost phase 1, as by a restart (INVALID_IKE_SPI)"}
 		sa.close(now, "the peer has lost it, as by a restart (INVALID_IKE_SPI)", why, fx)
 		return
@@ -145,10 +150,8 @@ func (sa *SA) ask(now ike.Instant, fx *ike.Effects) {
 	out.tries++
 	out.due = now.Add(doubtTime)
 	sa.send(out.packets, fx)
+	sa.probe(out, fx)
 }
-
-// probeFrom is which repetition of a request is sent by other paths, too.
-const probeFrom = 2
 
 // unanswered ends an IKE SA whose peer does not answer.
 func (sa *SA) unanswered(now ike.Instant, fx *ike.Effects) {
