@@ -89,6 +89,7 @@ func (sa *SA) receiveReply(now ike.Instant, h wire.Header, dg ike.Datagram, fx *
 	sa.moved(now, dg.Path, fx)
 	m.strayed = out.strayed
 	sa.answeredBy(now, dg.Path, out, fx)
+	sa.lives(fx)
 	x := sa.active
 	x.reply(sa, now, m, fx)
 }

@@ -127,6 +127,7 @@ func (sa *SA) roamed(now ike.Instant, ev ike.Roamed, fx *ike.Effects) {
 func (sa *SA) strand(now ike.Instant, local netip.Addr, fx *ike.Effects) {
 	switch was := sa.path.Local.Addr(); {
 	case !sa.mobile.lost:
+		sa.mobile.waits = false
 	case !local.IsValid():
 		sa.awaitWay(fx)
 	case local != was:

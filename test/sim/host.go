@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -41,6 +42,9 @@ type Host struct {
 	guarded []esp.Flow             // packets that must not leave in the clear
 	sendIDs map[[2]uint64]lastSent // requests by the SPIs of their IKE SA
 	dead    bool
+	life    int // how many processes have been in the place of the first
+	kept    map[uint64]map[uint64][]byte
+	early   *[]engine.StewardInput // what the steward is told when it knows its configuration
 	rand    *rand.ChaCha8
 	waiters uint64
 	reqID   uint32
@@ -56,14 +60,51 @@ func (w *World) Host(name string, addr netip.Addr, c *conf.Config) *Host {
 	}
 	h.rand = rand.NewChaCha8(seed)
 	h.Plane = &Plane{reserved: make(map[uint32]bool), sas: make(map[esp.SAID]esp.SA), rng: rand.New(rand.NewPCG(w.rng.Uint64(), 2))} //nolint:gosec // a simulation
-	h.Shard = engine.NewShard(engine.ShardConfig{
-		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Config: c, Rand: h.rand, FirstID: 2, StepID: 2, Own: []netip.Addr{addr},
-	}, h)
-	h.Steward = engine.NewSteward(engine.StewardConfig{Seed: w.rng.Uint64(), FirstID: 1, StepID: 2}, h)
+	h.begin(c)
 	w.hosts[addr] = h
 	w.order = append(slices.DeleteFunc(w.order, func(x *Host) bool { return x.dead }), h)
 	h.tell(engine.Load{Config: c})
 	return h
+}
+
+// begin begins the process.
+func (h *Host) begin(c *conf.Config) {
+	h.Shard = engine.NewShard(engine.ShardConfig{
+		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Config: c, Rand: h.rand,
+		FirstID: uint64(2 + 1_000_000*h.life), StepID: 2, Own: []netip.Addr{h.Addr}, Keep: true, //nolint:gosec // a small number
+	}, h)
+	h.Steward = engine.NewSteward(engine.StewardConfig{Seed: h.world.rng.Uint64(), FirstID: uint64(1 + 1_000_000*h.life), StepID: 2}, h) //nolint:gosec // likewise
+}
+
+// Restart puts another process in the place of the host's, at once and without a word to
+// anybody: what was kept is carried on, and what the data plane holds is still there. It
+// tells how many IKE SAs are carried on.
+func (h *Host) Restart(c *conf.Config) (carried int) {
+	h.life++
+	h.waiting, h.sendIDs = 0, make(map[[2]uint64]lastSent)
+	left := h.kept
+	h.kept = nil
+	h.begin(c)
+	had, early := make(map[string]uint32), []engine.StewardInput(nil)
+	h.early = &early
+	for _, spi := range slices.Sorted(maps.Keys(left)) {
+		st, err := h.Shard.TakeOver(h.now(), spi, left[spi])
+		if err != nil {
+			h.Plane.offend("an IKE SA cannot be taken over: %v", err)
+			continue
+		}
+		carried++
+		for _, k := range st.Children {
+			if k.ReqID < engine.FirstChildReqID {
+				had[st.Conn+"/"+k.Name] = k.ReqID
+			}
+		}
+	}
+	h.early = nil
+	for _, in := range append([]engine.StewardInput{engine.Had{ReqIDs: had}, engine.Load{Config: c}}, early...) {
+		h.tell(in)
+	}
+	return carried
 }
 
 // Die takes the host off the network, without a word to anybody.
@@ -107,8 +148,13 @@ func (h *Host) give(in engine.Input) {
 }
 
 func (h *Host) tell(in engine.StewardInput) {
+	if h.early != nil {
+		*h.early = append(*h.early, in)
+		return
+	}
+	life := h.life
 	h.world.After(wordTime, func() {
-		if !h.dead {
+		if !h.dead && life == h.life {
 			h.Steward.Handle(h.now(), in)
 		}
 	})
@@ -150,7 +196,20 @@ func (h *Host) expire() {
 func (h *Host) receive(dg ike.Datagram) { h.give(engine.Received{Datagram: dg}) }
 
 // Keep implements engine.Outside.
-func (h *Host) Keep(engine.Kept) {}
+func (h *Host) Keep(k engine.Kept) {
+	if h.kept == nil {
+		h.kept = make(map[uint64]map[uint64][]byte)
+	}
+	if h.kept[k.SPI] == nil {
+		h.kept[k.SPI] = make(map[uint64][]byte)
+	}
+	if h.kept[k.SPI][k.Part] = k.Data; len(k.Data) > 0 {
+		return
+	}
+	if delete(h.kept[k.SPI], k.Part); len(h.kept[k.SPI]) == 0 {
+		delete(h.kept, k.SPI)
+	}
+}
 
 // Send implements engine.Outside.
 func (h *Host) Send(m ike.Send) {
@@ -161,9 +220,12 @@ func (h *Host) Send(m ike.Send) {
 // later brings a result.
 func (h *Host) later(d time.Duration, f func()) {
 	h.waiting++
+	life := h.life
 	h.world.After(d, func() {
-		h.waiting--
-		f()
+		if life == h.life { // else nobody waits for it any more
+			h.waiting--
+			f()
+		}
 	})
 }
 
@@ -239,10 +301,10 @@ func (h *Host) Report(r ike.Report) {
 }
 
 // Dial implements engine.StewardOutside.
-func (h *Host) Dial(d engine.Dial) { h.world.After(wordTime, func() { h.give(d) }) }
+func (h *Host) Dial(d engine.Dial) { h.later(wordTime, func() { h.give(d) }) }
 
 // Order implements engine.StewardOutside.
-func (h *Host) Order(o engine.Order) { h.world.After(wordTime, func() { h.give(o) }) }
+func (h *Host) Order(o engine.Order) { h.later(wordTime, func() { h.give(o) }) }
 
 // Trap implements engine.StewardOutside.
 func (h *Host) Trap(ops []esp.Op) { h.later(planeTime+h.Lag, func() { h.Plane.apply(ops) }) }
