@@ -35,6 +35,7 @@ type outside struct {
 	text      string // which data plane, and why
 	planeStat func() map[string]uint64
 	tunnels   *tunnels // nil: none
+	device    string   // TUN, "": none
 	closers   []func() error
 }
 
@@ -130,6 +131,7 @@ func (o *outside) openUserspace(ctx context.Context, c *conf.Config, warn func(s
 	if err != nil {
 		return err
 	}
+	o.device = dev.Name()
 	for _, text := range dev.Warnings() {
 		warn(text)
 	}

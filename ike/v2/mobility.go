@@ -29,7 +29,7 @@ type mobility struct {
 // the paths that are tried.
 const (
 	maxAddresses = 8
-	maxPaths     = 32
+	maxPaths     = (maxAddresses + 1) * (maxAddresses + 1)
 )
 
 // mobilityNotifies announce MOBIKE in IKE_AUTH, and the addresses that this host has
@@ -219,8 +219,12 @@ func (sa *SA) pathsTo(remotes, locals []netip.Addr) (out []ike.Path, routed int)
 		}
 	}
 	routed = len(out)
+	others := sa.furtherAddresses(sa.conn)
+	if used := sa.path.Local.Addr(); slices.Contains(sa.Own, used) {
+		others = append([]netip.Addr{used}, others...)
+	}
 	for _, remote := range remotes {
-		for _, local := range sa.furtherAddresses(sa.conn) {
+		for _, local := range others {
 			add(local, remote)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 // by how many of them at a time.
 const (
 	probeFrom  = 2
-	probeBatch = 8
+	probeBatch = 16
 )
 
 // probes tells whether this side looks for a path that works when the one in use is
