@@ -30,7 +30,8 @@ func (sa *SA) probe(out *outgoing, fx *ike.Effects) {
 
 // tryOthers sends a request by those of the other paths whose turn it is.
 func (sa *SA) tryOthers(out *outgoing, fx *ike.Effects) {
-	for sent := 0; out.next < len(sa.mobile.paths) && sent < probeBatch; out.next++ {
+	sent := 0
+	for ; out.next < len(sa.mobile.paths) && sent < probeBatch; out.next++ {
 		if p := sa.mobile.paths[out.next]; p != sa.path {
 			sendTo(p, out.packets, fx)
 			out.strayed = true
@@ -39,6 +40,9 @@ func (sa *SA) tryOthers(out *outgoing, fx *ike.Effects) {
 	}
 	if out.next >= len(sa.mobile.paths) {
 		out.next, out.covered = 0, true
+	}
+	if sent == 0 && out.tries == besideFrom {
+		sa.tryBeside(out, fx)
 	}
 }
 

@@ -117,23 +117,23 @@ func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
 	if out.tries >= min(probeFrom, tries) {
 		sa.probe(out, fx)
 	}
-	if out.tries == besideFrom && sa.heard <= out.begun {
-		sa.tryBeside(fx)
+	if out.tries == besideFrom && !sa.probes() || out.tries == besideFrom+1 {
+		sa.tryBeside(out, fx)
 	}
 }
 
 // besideFrom is from which repetition of a liveness check on an IKE SA is set up beside
-// the silent one.
+// the silent one, or the next where there are other paths: those come first.
 const besideFrom = 2
 
 // tryBeside asks for a new IKE SA beside one whose peer is silent: a peer that was
 // restarted knows nothing of this one, and many say nothing about it. When it is the
 // network that is silent the new one is, too, and this one stays.
-func (sa *SA) tryBeside(fx *ike.Effects) {
+func (sa *SA) tryBeside(out *outgoing, fx *ike.Effects) {
 	_, asking := sa.active.(*liveness)
 	// A ticket brings it back as soon as it is known to be lost, and only then.
 	wanted := sa.conn.DPDAction == conf.DPDRestart && sa.mayReauthenticate() && !sa.conn.SessionResumption
-	if !asking || sa.state != ike.Up || !wanted {
+	if !asking || sa.state != ike.Up || !wanted || sa.beside || sa.heard > out.begun {
 		return
 	}
 	s := sa.Status()

@@ -73,6 +73,7 @@ func TestMOBIKELeavesASilentPath(t *testing.T) {
 			})
 			k := newLink()
 			k.nat, k.roams, k.toml = true, true, "dpd_delay = \"5s\"\n"
+			k.daemon = "[retransmit]\ntimeout = \"1s\"\n"
 			a, b := w.ends(k)
 			atA, atB, logs := launch(t, a, b, c.swanA, c.swanB)
 			if err := atA.Up("lan"); err != nil {
