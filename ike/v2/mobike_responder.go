@@ -23,7 +23,7 @@ func (sa *SA) serveMobility(now ike.Instant, m *message, fx *ike.Effects) (answe
 	if addrs, told := addressesIn(m.path, m.payloads); told {
 		sa.mobile.peers = addrs
 		if sa.mobile.decides && !slices.Contains(addrs, sa.path.Remote.Addr()) {
-			sa.leaveRemote(fx)
+			sa.leaveRemote(now, fx)
 		}
 	}
 	if seenAs(m.payloads) != nil {
@@ -60,11 +60,12 @@ func noNATs(path ike.Path) []byte {
 
 // leaveRemote goes over to the address from which the peer says that it does not have the
 // one in use any more.
-func (sa *SA) leaveRemote(fx *ike.Effects) {
+func (sa *SA) leaveRemote(now ike.Instant, fx *ike.Effects) {
 	to := sa.mobile.peers[0]
 	sa.mobile.was = cmp.Or(sa.mobile.was, sa.path)
 	sa.mobile.roamed = true
 	sa.path.Remote = netip.AddrPortFrom(to, sa.path.Remote.Port())
+	sa.hasten(now)
 	sa.pushUpdate()
 	sa.askSources(fx)
 }

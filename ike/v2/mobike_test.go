@@ -289,39 +289,6 @@ func TestMOBIKEMovesAgain(t *testing.T) {
 	n.at(third, addrB, false)
 }
 
-// A peer without MOBIKE cannot be told: the tunnel is set up anew, at once.
-func TestAddressLostWithoutMOBIKE(t *testing.T) {
-	n := newNetwork(t)
-	n.a.own = []netip.Addr{addrA}
-	a := n.a.dial()
-	n.run()
-	n.established(1)
-	n.a.own = []netip.Addr{addrA, addrA2}
-	n.a.roam()
-	if a.closed {
-		t.Fatal("closed for nothing")
-	}
-	// While there is no other way the address may come back.
-	n.a.own, n.a.routes = nil, nil
-	n.a.roam()
-	n.a.roam()
-	if w := n.a.of(ike.Warning); a.closed || len(w) != 1 || !strings.Contains(w[0].Text, "no way to 198.51.100.2") {
-		t.Fatalf("closed %v, warned %v", a.closed, w)
-	}
-	n.a.routed(addrA, addrB)
-	n.a.roam()
-	if a.closed {
-		t.Fatal("closed, although the address is back")
-	}
-	n.a.routed(addrA2, addrB)
-	n.a.roam()
-	d := n.a.of(ike.IKEDown)
-	if !a.closed || len(d) != 1 || d[0].Why.Cause != ike.Expired || !strings.Contains(d[0].Text, "192.0.2.1 is no longer an address of this host") {
-		t.Errorf("closed %v, %+v", a.closed, d)
-	}
-	n.a.empty()
-}
-
 // A responder refuses an update by a path that was not to have a NAT, and moves
 // nothing (RFC 4555, 3.8).
 func TestNoNATsAllowed(t *testing.T) {

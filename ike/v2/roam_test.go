@@ -187,23 +187,6 @@ func TestFirstAddressIsKept(t *testing.T) {
 	n.at(addrA, addrB, false)
 }
 
-// Without a route to the peer there is nowhere to move to: the tunnel waits, says so
-// once, and moves when there is one.
-func TestWaitsForAWay(t *testing.T) {
-	n, a, _ := mobile(t)
-	n.a.own, n.a.routes = []netip.Addr{addrA2}, nil
-	n.a.roam()
-	n.a.roam()
-	n.run()
-	if w := n.a.of(ike.Warning); len(w) != 1 || !strings.Contains(w[0].Text, "no way to 198.51.100.2") || a.path.Local.Addr() != addrA {
-		t.Fatalf("path %v, warnings %v", a.path, w)
-	}
-	n.a.routed(addrA2, addrB)
-	n.a.roam()
-	n.run()
-	n.at(addrA2, addrB, false)
-}
-
 // A peer that moves without end and answers nothing does not fill the memory.
 func TestMovesWithoutEnd(t *testing.T) {
 	n, a, b := mobile(t)
