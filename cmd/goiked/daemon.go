@@ -105,7 +105,7 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 		return errors.Join(usageError{err}, d.out.close())
 	}
 	d.openStore()
-	host := look(d.warn)
+	host := look(d.warn, d.out.device)
 	d.engine = engine.New(engine.Config{
 		Info: d.info(), Machines: v2.Machines{}, Cookies: v2.NewCookies(rand.Reader), Tickets: v2.NewTickets(rand.Reader), Plane: d.out.plane, Transport: d.out.transport,
 		Locate: engine.NewLocator(outerMark), Conf: d.conf, Log: reporter(d.log), Counters: d.out.counters,
@@ -148,7 +148,7 @@ func (d *daemon) followNetworks(ctx context.Context) {
 	err := hostnet.Watch(ctx, func(c hostnet.Change) {
 		d.engine.Attached(c.Attached)
 		d.engine.Roamed(c.Own)
-	})
+	}, d.out.device)
 	if err != nil && ctx.Err() == nil {
 		d.warn("changes of this host's networks are not seen any more: " + err.Error())
 	}

@@ -36,6 +36,7 @@ type outside struct {
 	text      string // which data plane, and why
 	planeStat func() map[string]uint64
 	tunnels   *tunnels // nil: none
+	device    string   // TUN, "": none
 	closers   []func() error
 
 	// A data plane that is this process hands its SAs over to the next; else both are nil.
@@ -135,6 +136,7 @@ func (o *outside) openUserspace(ctx context.Context, c *conf.Config, warn func(s
 	if err != nil {
 		return err
 	}
+	o.device = dev.Name()
 	for _, text := range dev.Warnings() {
 		warn(text)
 	}

@@ -100,9 +100,9 @@ func (p kernelPlane) Apply(ctx context.Context, ops []esp.Op) error {
 
 var _ engine.DataPlane = kernelPlane{}
 
-// look tells what this host's network is.
-func look(warn func(string)) hostnet.Snapshot {
-	s, err := hostnet.Look()
+// look tells what this host's network is, but for an interface of ours.
+func look(warn func(string), exclude string) hostnet.Snapshot {
+	s, err := hostnet.Look(exclude)
 	if err != nil {
 		warn("the networks of this host cannot be read: " + err.Error())
 	}

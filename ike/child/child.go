@@ -40,6 +40,9 @@ type SA struct {
 	// Quiet: no report has told of it, since it may lose against another replacement of
 	// the same child (RFC 7296, 2.8.1).
 	Quiet bool
+	// NewLocal and NewRemote: what is to replace it has the addresses of the hosts that
+	// are in use then as its selectors, which are no longer those that it has.
+	NewLocal, NewRemote bool
 	// Replaces is the unique ID of the child that this one replaces at the peer's
 	// wish, and Waiting holds its outbound keys until that one is gone: only then is
 	// it certain that the peer receives by the new one (RFC 7296, 2.8).
@@ -194,10 +197,11 @@ func (c *SA) removePolicies(ops []esp.Op, want func(esp.Direction) bool) []esp.O
 }
 
 // Move returns the operations that take the child to another path (RFC 7296,
-// 2.23) and changes its own.
-func (c *SA) Move(to ike.Path, encap bool) []esp.Op {
+// 2.23, RFC 4555, 3.5) and changes its own; encap and keepalive are what Encap and
+// Keepalive are there.
+func (c *SA) Move(to ike.Path, encap, keepalive bool) []esp.Op {
 	in, out := c.ids(esp.In), c.ids(esp.Out)
-	c.Path, c.Encap = to, encap
+	c.Path, c.Encap, c.Keepalive = to, encap, keepalive
 	ops := c.appendMoves(nil, in, to.Remote.Addr(), to.Local.Addr())
 	want := func(d esp.Direction) bool { return d != esp.Out }
 	if c.Waiting == nil && !c.Behind {

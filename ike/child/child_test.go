@@ -93,7 +93,7 @@ func TestSwitchOver(t *testing.T) {
 	if got := text(ops); got != "+in:100 +pol:in +pol:fwd" {
 		t.Error(got)
 	}
-	if got := text(c.Move(ike.Path{Local: local, Remote: local}, false)); got != "~100 +pol:in +pol:fwd" {
+	if got := text(c.Move(ike.Path{Local: local, Remote: local}, false, false)); got != "~100 +pol:in +pol:fwd" {
 		t.Error(got)
 	}
 	if got := text(c.SwitchOver()); got != "+out:200 +pol:out" || c.Replaces != 0 {
@@ -125,7 +125,7 @@ func TestSAs(t *testing.T) {
 		}
 	}
 	to := ike.Path{Local: local, Remote: netip.MustParseAddrPort("203.0.113.9:1024")}
-	moved := c.Move(to, true)
+	moved := c.Move(to, true, true)
 	if got := text(moved); got != "~100 ~200 +pol:out +pol:in +pol:fwd" {
 		t.Error(got)
 	}

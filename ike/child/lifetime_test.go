@@ -83,7 +83,7 @@ func TestReplaced(t *testing.T) {
 		t.Errorf("%q, %+v", got, c)
 	}
 	to := c.Path
-	if got := text(c.Move(to, true)); got != "~100 +pol:in +pol:fwd" {
+	if got := text(c.Move(to, true, false)); got != "~100 +pol:in +pol:fwd" {
 		t.Error(got)
 	}
 	c = newChild(conf.Tunnel)

@@ -122,7 +122,7 @@ func TestCompression(t *testing.T) {
 			t.Errorf("policy %+v", p)
 		}
 		to := ike.Path{Local: local, Remote: netip.MustParseAddrPort("203.0.113.9:500")}
-		moved := c.Move(to, false)
+		moved := c.Move(to, false, false)
 		if got := text(moved); got != "~100 ~111 ~200 ~222 +pol:out +pol:in +pol:fwd" {
 			t.Error(got)
 		}

@@ -79,12 +79,14 @@ func (s *Steward) unlocated(now ike.Instant, l *link, err error) {
 	text := fmt.Sprintf("the peer cannot be reached: %v", err)
 	s.out.Report(ike.Report{Kind: ike.Failed, Conn: l.conn.Name, Text: text, Why: why})
 	s.failed(now, l, why, text)
+	l.unreached = true
 }
 
 // failed learns that something of a try has failed. The try is over when nothing of
 // it is under way any more.
 func (s *Steward) failed(now ike.Instant, l *link, why *ike.Refusal, text string) {
 	l.lastError, l.lastAt = why, now
+	l.unreached = why != nil && why.Cause == ike.NoAnswer
 	l.redirect = nil // from the configured gateway on again
 	s.disappoint(l, text)
 	l.failure = true

@@ -305,7 +305,10 @@ func (e *Engine) Attached(networks []netip.Prefix) {
 
 // Roamed tells that addresses, interfaces or routes of this host have changed. own are
 // the addresses that IKE may be spoken from, none of them a tunnel's.
-func (e *Engine) Roamed(own []netip.Addr) { e.toShards(shardItem{in: Roamed{Own: own}}) }
+func (e *Engine) Roamed(own []netip.Addr) {
+	e.toShards(shardItem{in: Roamed{Own: own}})
+	e.steward.in.put(Roamed{Own: own})
+}
 
 // Healthy tells whether all goroutines still answer; it waits for them until ctx
 // ends.

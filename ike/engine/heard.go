@@ -248,7 +248,7 @@ func (s *Steward) succeed(l *link, child string) {
 		l.want[child] = true
 	}
 	if len(l.missing()) == 0 && len(l.asked) == 0 && len(l.given) == 0 {
-		l.lastError = nil
+		l.lastError, l.unreached = nil, false
 		l.restart()
 	}
 	s.gratify(l, child)

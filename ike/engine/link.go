@@ -54,8 +54,10 @@ type link struct {
 	down      map[string]bool
 	lastError *ike.Refusal
 	lastAt    ike.Instant
+	unreached bool // the last failure was that the peer could not be reached
 
 	traps   []esp.Policy
+	trapsAt ike.Path // the addresses that those have that depend on them
 	reqIDs  map[string]uint32
 	waiters []upWaiter
 }

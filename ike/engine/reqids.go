@@ -57,8 +57,14 @@ func (r *reqIDs) reserved(id esp.SAID, reqID uint32) {
 	}
 }
 
-// applied follows what operations do to request IDs.
+// applied follows what operations do to request IDs. Where policies take the place of
+// others with the same ID, what is added counts.
 func (r *reqIDs) applied(ops []esp.Op) {
+	for _, op := range ops {
+		if del, ok := op.(esp.DelPolicy); ok {
+			r.unname(del.Policy)
+		}
+	}
 	for _, op := range ops {
 		switch op := op.(type) {
 		case esp.AddPolicy:
@@ -67,8 +73,6 @@ func (r *reqIDs) applied(ops []esp.Op) {
 			}
 		case esp.AdoptSA:
 			r.adopt(op)
-		case esp.DelPolicy:
-			r.unname(op.Policy)
 		case esp.DelSA:
 			r.release(op.ID)
 		case esp.MoveSA:

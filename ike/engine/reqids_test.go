@@ -43,6 +43,10 @@ func TestReqIDs(t *testing.T) {
 	// A configuration that was loaded again.
 	r.applied([]esp.Op{trapOp("a/lan", FirstReqID+2), esp.DelPolicy{Policy: trapOp("a/lan", FirstReqID).Policy}})
 	take(9, lan, FirstReqID+2)
+	r.applied([]esp.Op{esp.DelSA{ID: sa(9)}})
+	// Policies that follow the address of this host.
+	r.applied([]esp.Op{trapOp("a/lan", FirstReqID+2), esp.DelPolicy{Policy: trapOp("a/lan", FirstReqID+2).Policy}})
+	take(10, lan, FirstReqID+2)
 }
 
 // Policies of child SAs, bypasses and drops do not name request IDs.

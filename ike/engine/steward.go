@@ -82,6 +82,7 @@ func (Load) stewardInput()     {}
 func (Heard) stewardInput()    {}
 func (Acquired) stewardInput() {}
 func (Attached) stewardInput() {}
+func (Roamed) stewardInput()   {}
 func (Located) stewardInput()  {}
 func (Up) stewardInput()       {}
 func (Down) stewardInput()     {}
@@ -147,6 +148,8 @@ func (s *Steward) Handle(now ike.Instant, in StewardInput) {
 		s.acquired(now, in.Acquire)
 	case Attached:
 		s.attached(in.Networks)
+	case Roamed:
+		s.roamed(now)
 	case Located:
 		s.located(now, in)
 	case Up:

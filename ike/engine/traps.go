@@ -132,6 +132,7 @@ func (l *link) openToClear() bool {
 // trapAt installs the policies that depend on the addresses in use; without any they
 // are looked for again later.
 func (s *Steward) trapAt(now ike.Instant, l *link, paths []ike.Path) {
+	s.retrap(l, paths)
 	if !l.openToClear() {
 		return
 	}
@@ -139,6 +140,7 @@ func (s *Steward) trapAt(now ike.Instant, l *link, paths []ike.Path) {
 		l.nextTrap = now.Add(trapRetry)
 		return
 	}
+	l.trapsAt = paths[0]
 	for _, c := range l.children() {
 		if dynamic(c) && l.reqIDs[c.Name] == 0 {
 			s.trapChild(l, c, paths[0].Local.Addr(), paths[0].Remote.Addr())

@@ -223,7 +223,7 @@ func (sa *SA) checkProof(c *conf.Connection, own id.ID, pid *wire.ID, proof *wir
 // fail implements exchange. A child that is being installed goes with the others.
 func (x *authExchange) fail(sa *SA, _ ike.Instant, _ *ike.Refusal, fx *ike.Effects) {
 	if x.child != nil {
-		x.child.release(sa, fx)
+		x.child.release(fx)
 		x.child = nil
 	}
 }

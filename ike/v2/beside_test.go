@@ -1,6 +1,7 @@
 package v2
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -36,6 +37,27 @@ func TestTryBeside(t *testing.T) {
 		n.pass(30 * time.Second)
 		if got := len(n.a.of(ike.PeerLives)); got != c.want || a.closed {
 			t.Errorf("%v: said that the peer lives %d times, closed %v", c.action, got, a.closed)
+		}
+	}
+}
+
+// Other paths come first, where there are any.
+func TestPathsBeforeBeside(t *testing.T) {
+	for _, others := range []bool{false, true} {
+		n, _, _ := watched(t)
+		if others {
+			n.b.own = []netip.Addr{addrB, addrB2}
+			n.b.roam()
+			n.run()
+		}
+		n.cut(func(netip.Addr) bool { return true })
+		n.pass(42 * time.Second)
+		if got := len(n.a.of(ike.ReauthDue)); (got == 1) == others {
+			t.Errorf("other paths %v: another IKE SA is asked for %d times", others, got)
+		}
+		n.pass(14 * time.Second)
+		if got := len(n.a.of(ike.ReauthDue)); got != 1 {
+			t.Errorf("other paths %v: another IKE SA is asked for %d times", others, got)
 		}
 	}
 }

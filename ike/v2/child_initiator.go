@@ -101,7 +101,7 @@ func (x *childExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effe
 	case x.answer == nil && x.err != nil:
 		x.lose(sa, now, &ike.Refusal{Cause: ike.Internal, Err: x.err.Error()}, fx)
 	case x.answer == nil && x.old != nil && (sa.indexOf(x.old) < 0 || x.old.State != ike.ChildRekeying):
-		x.child.release(sa, fx) // the peer was faster
+		x.child.release(fx) // the peer was faster
 		sa.end()
 	case x.answer == nil:
 		x.send(sa, now, fx)
@@ -172,7 +172,7 @@ func (x *childExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effec
 // later tries again when the peer, which is busy replacing the IKE SA, may be done
 // (RFC 7296, 2.25).
 func (x *childExchange) later(sa *SA, now ike.Instant, n *wire.Notify, fx *ike.Effects) {
-	x.child.release(sa, fx)
+	x.child.release(fx)
 	sa.end()
 	again := &childExchange{childName: x.childName, packet: x.packet, tries: x.tries + 1}
 	again.notBefore = sa.retryAt(now, ike.Never, nil)
@@ -197,7 +197,7 @@ func (x *childExchange) otherGroup(sa *SA, n *wire.Notify, fx *ike.Effects) bool
 // lose ends the exchange before the peer has said anything about the child.
 func (x *childExchange) lose(sa *SA, now ike.Instant, why *ike.Refusal, fx *ike.Effects) {
 	if x.child != nil {
-		x.child.release(sa, fx)
+		x.child.release(fx)
 	}
 	sa.end()
 	if x.old != nil {
@@ -213,7 +213,7 @@ func (x *childExchange) fail(sa *SA, _ ike.Instant, why *ike.Refusal, fx *ike.Ef
 		return // it is among the children, and goes with them
 	}
 	if x.child != nil {
-		x.child.release(sa, fx)
+		x.child.release(fx)
 	}
 	if sa.established != ike.Never && x.old == nil {
 		// Otherwise the IKE SA itself has failed, which says it all.

@@ -161,7 +161,7 @@ func (t *childTask) install(sa *SA, now ike.Instant, fx *ike.Effects) error {
 		t.choice.cpiOut = 0
 	}
 	t.sayUncompressed(sa, t.choice.conf, fx)
-	c := sa.newChild(now, t.choice.conf, t.spi, t.cpi, t.choice.agreement)
+	c := sa.newChild(now, t.choice.conf, t.spi, t.cpi, t.at, t.choice.agreement)
 	inheritUse(now, c, t.old)
 	if t.old != nil {
 		c.Replaces = t.old.ID
@@ -200,9 +200,7 @@ func (t *childTask) installed(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 	t.child.State, t.child.Installed = ike.ChildInstalled, now
 	sa.children = append(sa.children, t.child)
 	sa.await(now, t.child)
-	if t.child.Path != sa.path {
-		fx.Do(ike.Install{Ops: t.child.Move(sa.path, t.child.Encap)})
-	}
+	sa.fetch(t.child, fx)
 	if t.finish(sa, now, ps, fx); sa.closed {
 		return
 	}
@@ -272,8 +270,8 @@ func (t *childTask) drop(sa *SA, fx *ike.Effects) {
 		fx.Do(ike.Install{Ops: t.child.Remove()})
 		t.child = nil
 	case t.spi.SPI != 0:
-		releaseSPI(sa, t.choice.conf.Protocol, t.spi.SPI, fx)
-		releaseCPI(sa, t.cpi, fx)
+		releaseSPI(t.at, t.choice.conf.Protocol, t.spi.SPI, fx)
+		releaseCPI(t.at, t.cpi, fx)
 	}
 	t.spi, t.cpi = ike.Reserved{}, 0
 }

@@ -33,7 +33,7 @@ func (g *gather) reserveCPI(sa *SA, holder resumer, c *conf.Child, d ike.Done, f
 		return
 	}
 	q := sa.reserve(c, r.ReqID)
-	q.Proto = esp.ProtoIPComp
+	q.Src, q.Dst, q.Proto = g.at.Remote.Addr(), g.at.Local.Addr(), esp.ProtoIPComp
 	g.left++
 	g.cpiTicket = sa.newTicket(holder)
 	fx.Do(ike.Ask{Ticket: g.cpiTicket, Query: q})
@@ -59,10 +59,10 @@ func (g *gather) sayUncompressed(sa *SA, c *conf.Child, fx *ike.Effects) {
 	}
 }
 
-// releaseCPI gives back a CPI.
-func releaseCPI(sa *SA, cpi uint16, fx *ike.Effects) {
+// releaseCPI gives back a CPI that was reserved for a path.
+func releaseCPI(at ike.Path, cpi uint16, fx *ike.Effects) {
 	if cpi != 0 {
-		said := esp.SAID{Dst: sa.path.Local.Addr(), SPI: uint32(cpi), Proto: esp.ProtoIPComp}
+		said := esp.SAID{Dst: at.Local.Addr(), SPI: uint32(cpi), Proto: esp.ProtoIPComp}
 		fx.Do(ike.Install{Ops: []esp.Op{esp.DelSA{ID: said}}})
 	}
 }

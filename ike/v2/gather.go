@@ -23,7 +23,8 @@ type gather struct {
 	pub   []byte        // our public value
 	dh    crypto.Secret // the shared secret
 	spi   ike.Reserved
-	cpi   uint16 // 0: none
+	at    ike.Path // where the SPI is, and the CPI
+	cpi   uint16   // 0: none
 	ike   ike.NewSPI
 
 	opened ike.OpenedTicket
@@ -46,6 +47,9 @@ func (g *gather) compute(sa *SA, holder resumer, job ike.Job, fx *ike.Effects) {
 // ask asks a shared service.
 func (g *gather) ask(sa *SA, holder resumer, q ike.Query, fx *ike.Effects) {
 	g.left++
+	if _, ok := q.(ike.Reserve); ok {
+		g.at = sa.path
+	}
 	fx.Do(ike.Ask{Ticket: sa.newTicket(holder), Query: q})
 }
 

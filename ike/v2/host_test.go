@@ -46,6 +46,8 @@ type plane struct {
 	sas      map[esp.SAID]esp.SA
 	policies map[string]esp.Policy
 	reserved map[uint32]bool
+	place    map[uint32]netip.Addr // for which an SPI was reserved
+	astray   []esp.SAID            // inbound SAs that were added or removed elsewhere
 	spi      uint32
 	reqID    uint32
 	child    uint64
@@ -63,7 +65,7 @@ func newHost(t testing.TB, n *network, name string, addr netip.Addr, conns ...*c
 		t: t, name: name, net: n, addr: addr, idle: -1, tickets: NewTickets(n.rand), sas: make(map[uint64]*SA),
 		conf: &conf.Config{Retransmit: testRetransmit, Connections: conns},
 		plane: plane{
-			sas: make(map[esp.SAID]esp.SA), policies: make(map[string]esp.Policy), reserved: make(map[uint32]bool), spi: 0x1000, reqID: 100,
+			sas: make(map[esp.SAID]esp.SA), policies: make(map[string]esp.Policy), reserved: make(map[uint32]bool), place: make(map[uint32]netip.Addr), spi: 0x1000, reqID: 100,
 		},
 	}
 }
@@ -220,7 +222,7 @@ func (p *plane) reserve(r ike.Reserve) (any, error) {
 	}
 	p.spi++
 	p.child++
-	p.reserved[p.spi] = true
+	p.reserved[p.spi], p.place[p.spi] = true, r.Dst
 	if r.ReqID == 0 {
 		p.reqID++
 		r.ReqID = p.reqID
@@ -237,6 +239,7 @@ func (p *plane) apply(ops []esp.Op) {
 		case esp.AddSA:
 			p.sas[op.SA.ID] = op.SA
 			p.reserved[op.SA.ID.SPI] = false
+			p.complete(op.SA.ID, op.SA.Dir == esp.In)
 			if op.SA.Dir == esp.Out {
 				p.order = append(p.order, op.SA.ID)
 			}
@@ -247,6 +250,7 @@ func (p *plane) apply(ops []esp.Op) {
 			}
 			p.note("adopt %08x", op.SA.ID.SPI)
 		case esp.DelSA:
+			p.complete(op.ID, p.sas[op.ID].Dir == esp.In && p.reserved[op.ID.SPI])
 			delete(p.sas, op.ID)
 			delete(p.reserved, op.ID.SPI)
 			p.note("del %08x", op.ID.SPI)
@@ -262,6 +266,14 @@ func (p *plane) apply(ops []esp.Op) {
 			delete(p.policies, policyKey(op.Policy))
 		}
 	}
+}
+
+// complete notes an inbound SA that does not take the place of its SPI.
+func (p *plane) complete(id esp.SAID, inbound bool) {
+	if at, ok := p.place[id.SPI]; inbound && ok && at != id.Dst {
+		p.astray = append(p.astray, id)
+	}
+	delete(p.place, id.SPI)
 }
 
 // sending is the outbound SA that serves a request ID: the one added last.

@@ -142,10 +142,10 @@ func clip(list []wire.Selector) []wire.Selector { return ts.Narrow(list, list) }
 func (i *installation) install(sa *SA, now ike.Instant, dh, ni, nr []byte, fx *ike.Effects) {
 	if i.cpiOut == 0 && i.cpi != 0 {
 		sa.say(fx, ike.Step, "%s is not compressed: the peer does not want IPComp", i.conf.Name)
-		releaseCPI(sa, i.cpi, fx)
+		releaseCPI(i.at, i.cpi, fx)
 		i.cpi = 0
 	}
-	c := sa.newChild(now, i.conf, i.spi, i.cpi, i.agreement)
+	c := sa.newChild(now, i.conf, i.spi, i.cpi, i.at, i.agreement)
 	if i.by != nil {
 		inheritUse(now, c, i.by.old)
 	}
@@ -165,15 +165,17 @@ func (i *installation) install(sa *SA, now ike.Instant, dh, ni, nr []byte, fx *i
 	i.child = c
 	sa.children = append(sa.children, c)
 	fx.Do(ike.Install{Ticket: sa.newTicket(i), Ops: ops})
+	sa.fetch(c, fx)
 }
 
-// newChild makes the child SA of an agreement. It is not installed yet.
-func (sa *SA) newChild(now ike.Instant, c *conf.Child, own ike.Reserved, cpi uint16, a agreement) *child.SA {
+// newChild makes the child SA of an agreement, on the path for which its SPI was
+// reserved. It is not installed yet.
+func (sa *SA) newChild(now ike.Instant, c *conf.Child, own ike.Reserved, cpi uint16, at ike.Path, a agreement) *child.SA {
 	n := &child.SA{
 		ID: own.ID, Conn: sa.conn.Name, Name: c.Name, Conf: c, ReqID: own.ReqID, State: ike.ChildCreated,
 		Mode: a.mode, Suite: a.suite, SPIIn: own.SPI, SPIOut: a.spiOut, Local: a.local, Remote: a.remote,
 		CPIIn: cpi, CPIOut: a.cpiOut, NoTFC: a.noTFC,
-		Path: sa.path, Encap: sa.nat.encap(), Keepalive: sa.nat.local, Installed: now, Yields: sa.yields,
+		Path: at, Encap: sa.nat.encap(), Keepalive: sa.nat.local, Installed: now, Yields: sa.yields,
 	}
 	n.ExpireAt, n.RekeyAt = sa.lifetime(now, c.Lifetime)
 	n.Limits = child.Limits(c, sa.conn.Rekey, sa.conn.RekeyFuzz, sa.spread())
@@ -213,7 +215,7 @@ func (i *installation) fail(sa *SA, now ike.Instant, why *ike.Refusal, fx *ike.E
 	if i.accepted {
 		sa.push(&deleteExchange{proto: i.conf.Protocol, spi: i.spi.SPI, why: "it cannot be used"})
 	}
-	i.release(sa, fx)
+	i.release(fx)
 	sa.end()
 	if i.by != nil && i.by.old != nil {
 		i.by.again(sa, now, why, fx)

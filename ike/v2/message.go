@@ -14,6 +14,7 @@ type message struct {
 	header   wire.Header
 	payloads []wire.Payload
 	path     ike.Path
+	strayed  bool // it answers what was sent by more than one path
 }
 
 // maxFragments bounds the fragments of a message; with fragments of the smallest
@@ -86,7 +87,8 @@ func (sa *SA) receiveReply(now ike.Instant, h wire.Header, dg ike.Datagram, fx *
 		return
 	}
 	sa.moved(now, dg.Path, fx)
-	sa.answeredBy(now, dg.Path, fx)
+	m.strayed = out.strayed
+	sa.answeredBy(now, dg.Path, out, fx)
 	sa.lives(fx)
 	x := sa.active
 	x.reply(sa, now, m, fx)

@@ -13,19 +13,24 @@ import (
 type mobility struct {
 	on      bool         // both sides announced it
 	decides bool         // this side began the first IKE SA: it chooses the path (RFC 4555, 2)
-	peers   []netip.Addr // further addresses of the peer, as it told last
+	peers   []netip.Addr // addresses of the peer: from where it told them last, then those told
 	told    []netip.Addr // those of this host, as the peer was told
 	asking  *sources
 	roamed  bool       // something has changed since asking
+	lost    bool       // the address in use is no longer this host's
+	waits   bool       // there is no way to the peer
 	paths   []ike.Path // that may work, the best first
 	best    ike.Path   // the first of them when a path was chosen last
 	was     ike.Path   // what the peer knows, while it is being told of another
 	mapping []byte     // how the peer has seen our address last, hashed
 }
 
-// maxAddresses bounds the addresses of a side that are told or kept, and the paths
-// that are tried.
-const maxAddresses = 8
+// maxAddresses bounds the further addresses of a side that are told or kept, maxPaths
+// the paths that are tried.
+const (
+	maxAddresses = 8
+	maxPaths     = (maxAddresses + 1) * (maxAddresses + 1)
+)
 
 // mobilityNotifies announce MOBIKE in IKE_AUTH, and the addresses that this host has
 // beside the one in use (RFC 4555, 3.3, 3.4).
@@ -43,7 +48,7 @@ func (sa *SA) agreeMobility(ps []wire.Payload) {
 		return
 	}
 	sa.mobile.on, sa.mobile.decides, sa.mobile.best = true, sa.initiator, sa.path
-	sa.mobile.peers, _ = addressesIn(ps)
+	sa.mobile.peers, _ = addressesIn(sa.path, ps)
 }
 
 // furtherAddresses are those of this host that the peer may use beside the one in
@@ -55,31 +60,11 @@ func (sa *SA) furtherAddresses(c *conf.Connection) []netip.Addr {
 	used := sa.path.Local.Addr()
 	var out []netip.Addr
 	for _, a := range sa.Own {
-		if a != used && len(out) < maxAddresses && !tunnelled(c, a, used, localNetworks) {
+		if a != used && len(out) < maxAddresses && !sa.tunnelled(c, a, localSide) {
 			out = append(out, a)
 		}
 	}
 	return out
-}
-
-func localNetworks(c *conf.Child) []conf.Selector  { return c.Local }
-func remoteNetworks(c *conf.Child) []conf.Selector { return c.Remote }
-
-// tunnelled tells whether an address is one that packets inside of the tunnel have. A
-// network that also holds the address in use says nothing.
-func tunnelled(c *conf.Connection, a, used netip.Addr, networks func(*conf.Child) []conf.Selector) bool {
-	for _, child := range c.Children {
-		for _, n := range networks(child) {
-			if covers(n, a) && !covers(n, used) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func covers(n conf.Selector, a netip.Addr) bool {
-	return n.First.Is4() == a.Is4() && n.First.Compare(a) <= 0 && a.Compare(n.Last) <= 0
 }
 
 func addressNotifies(addrs []netip.Addr) []wire.Payload {
@@ -94,9 +79,10 @@ func addressNotifies(addrs []netip.Addr) []wire.Payload {
 	return out
 }
 
-// addressesIn reads which further addresses the peer has. told is false when it says
-// nothing about them.
-func addressesIn(ps []wire.Payload) (addrs []netip.Addr, told bool) {
+// addressesIn reads which addresses the peer has: those that it tells, behind that from
+// which it does, which it does not name. told is false when it says nothing about them.
+func addressesIn(by ike.Path, ps []wire.Payload) (addrs []netip.Addr, told bool) {
+	addrs = append(addrs, by.Remote.Addr())
 	for _, p := range ps {
 		n, ok := p.(*wire.Notify)
 		if !ok {
@@ -114,7 +100,7 @@ func addressesIn(ps []wire.Payload) (addrs []netip.Addr, told bool) {
 			continue
 		}
 		told = true
-		if a, ok := netip.AddrFromSlice(n.Data); ok && len(n.Data) == size && a.Unmap().IsGlobalUnicast() && len(addrs) < maxAddresses {
+		if a, ok := netip.AddrFromSlice(n.Data); ok && len(n.Data) == size && a.Unmap().IsGlobalUnicast() && len(addrs) <= maxAddresses {
 			addrs = append(addrs, a.Unmap())
 		}
 	}
@@ -124,17 +110,37 @@ func addressesIn(ps []wire.Payload) (addrs []netip.Addr, told bool) {
 // roamed learns that this host's addresses or routes have changed.
 func (sa *SA) roamed(now ike.Instant, ev ike.Roamed, fx *ike.Effects) {
 	local := sa.path.Local.Addr()
-	lost := slices.Contains(sa.Own, local) && !slices.Contains(ev.Own, local)
+	sa.mobile.lost = (sa.mobile.lost || slices.Contains(sa.Own, local)) && !slices.Contains(ev.Own, local)
 	sa.Own = ev.Own
+	lost := sa.mobile.lost
 	switch {
-	case sa.mobile.on:
-		sa.mobile.roamed = true
-		sa.askSources(fx)
 	case lost && sa.established == ike.Never && sa.initiator:
 		sa.close(now, "", &ike.Refusal{Cause: ike.NoAnswer, Err: lostText(local)}, fx)
-	case lost && sa.established != ike.Never && sa.mayReauthenticate():
-		how := lostText(local) + ", the tunnel is set up again (with mobike = true on both sides it would move)"
+	case sa.mobile.on, lost && sa.established != ike.Never && sa.mayReauthenticate():
+		sa.mobile.roamed = true
+		sa.askSources(fx)
+	}
+}
+
+// strand ends an IKE SA whose address is lost and that cannot move, as soon as there is
+// another way to the peer: it is then set up again. Until then the address may come back.
+func (sa *SA) strand(now ike.Instant, local netip.Addr, fx *ike.Effects) {
+	switch was := sa.path.Local.Addr(); {
+	case !sa.mobile.lost:
+		sa.mobile.waits = false
+	case !local.IsValid():
+		sa.awaitWay(fx)
+	case local != was:
+		how := lostText(was) + ", the tunnel is set up again (with mobike = true on both sides it would move)"
 		sa.close(now, how, &ike.Refusal{Cause: ike.Expired, Err: how}, fx)
+	}
+}
+
+// awaitWay says once that there is no way to the peer.
+func (sa *SA) awaitWay(fx *ike.Effects) {
+	if !sa.mobile.waits {
+		sa.mobile.waits = true
+		sa.say(fx, ike.Warning, "no way to %s any more, the tunnel waits for one", sa.path.Remote.Addr())
 	}
 }
 
@@ -163,10 +169,9 @@ func (sa *SA) askSources(fx *ike.Effects) {
 	if sa.mobile.asking != nil {
 		return
 	}
-	used := sa.path.Remote.Addr()
-	q := &sources{remotes: []netip.Addr{used}, choose: sa.mobile.roamed}
+	q := &sources{remotes: []netip.Addr{sa.path.Remote.Addr()}, choose: sa.mobile.roamed}
 	for _, a := range sa.mobile.peers {
-		if !slices.Contains(q.remotes, a) && !tunnelled(sa.conn, a, used, remoteNetworks) {
+		if !slices.Contains(q.remotes, a) && !sa.tunnelled(sa.conn, a, remoteSide) {
 			q.remotes = append(q.remotes, a)
 		}
 	}
@@ -185,19 +190,26 @@ func (q *sources) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effects) {
 	if d.Err != nil || len(locals) != len(q.remotes) || sa.state != ike.Up && sa.state != ike.Rekeying {
 		return
 	}
-	sa.mobile.paths = sa.pathsTo(q.remotes, locals)
+	if !sa.mobile.on {
+		sa.strand(now, locals[0], fx)
+		return
+	}
+	var routed int
+	sa.mobile.paths, routed = sa.pathsTo(q.remotes, locals)
 	if q.choose {
-		sa.choosePath(now, locals[0], fx)
+		sa.choosePath(now, locals[0], routed, fx)
+	}
+	if out := sa.win.out; out != nil && out.probed {
+		sa.tryOthers(out, fx)
 	}
 }
 
-// pathsTo are the paths that may work: those that the routes choose, then those
-// from other addresses of this host.
-func (sa *SA) pathsTo(remotes, locals []netip.Addr) []ike.Path {
-	var out []ike.Path
+// pathsTo are the paths that may work: those that the routes choose, so many as routed
+// says, then those from other addresses of this host.
+func (sa *SA) pathsTo(remotes, locals []netip.Addr) (out []ike.Path, routed int) {
 	add := func(local, remote netip.Addr) {
 		p := sa.pathBetween(local, remote)
-		if local.Is4() == remote.Is4() && len(out) < maxAddresses && !slices.Contains(out, p) {
+		if local.Is4() == remote.Is4() && len(out) < maxPaths && !slices.Contains(out, p) {
 			out = append(out, p)
 		}
 	}
@@ -206,12 +218,17 @@ func (sa *SA) pathsTo(remotes, locals []netip.Addr) []ike.Path {
 			add(locals[i], remote)
 		}
 	}
+	routed = len(out)
+	others := sa.furtherAddresses(sa.conn)
+	if used := sa.path.Local.Addr(); slices.Contains(sa.Own, used) {
+		others = append([]netip.Addr{used}, others...)
+	}
 	for _, remote := range remotes {
-		for _, local := range sa.furtherAddresses(sa.conn) {
+		for _, local := range others {
 			add(local, remote)
 		}
 	}
-	return out
+	return out, routed
 }
 
 // pathBetween is the path between two addresses. Only for the address in use is

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/child"
 	"github.com/goike/goike/ike/wire"
 )
 
@@ -98,7 +99,14 @@ func (sa *SA) moved(_ ike.Instant, to ike.Path, fx *ike.Effects) {
 
 func (sa *SA) moveChildren(to ike.Path, fx *ike.Effects) {
 	for _, c := range sa.children {
-		c.Keepalive = sa.nat.local
-		fx.Do(ike.Install{Ops: c.Move(to, sa.nat.encap())})
+		fx.Do(ike.Install{Ops: c.Move(to, sa.nat.encap(), sa.nat.local)})
+	}
+}
+
+// fetch moves a child to the path in use that was made for an earlier one. While the
+// peer is being told of a path its answer moves all.
+func (sa *SA) fetch(c *child.SA, fx *ike.Effects) {
+	if c.Path != sa.path && sa.mobile.was == (ike.Path{}) {
+		fx.Do(ike.Install{Ops: c.Move(sa.path, sa.nat.encap(), sa.nat.local)})
 	}
 }

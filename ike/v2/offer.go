@@ -17,6 +17,7 @@ type proposal struct {
 	local, remote []wire.Selector // as offered
 	spi           ike.Reserved    // its SPI is 0 while we have none
 	cpi           uint16          // 0: no compression is offered
+	at            ike.Path        // where both were reserved
 }
 
 // newProposal offers a configured child. The selectors of the packet that asked
@@ -51,7 +52,7 @@ func (sa *SA) reserve(c *conf.Child, reqID uint32) ike.Reserve {
 }
 
 // reserved takes the SPI and, where compression is wanted, the CPI.
-func (p *proposal) reserved(g *gather) { p.spi, p.cpi = g.spi, g.cpi }
+func (p *proposal) reserved(g *gather) { p.spi, p.cpi, p.at = g.spi, g.cpi, g.at }
 
 // payloads offers the child: SA, TSi and TSr, the mode and compression.
 func (p *proposal) payloads(proposals []crypto.Proposal) []wire.Payload {
@@ -65,17 +66,18 @@ func (p *proposal) payloads(proposals []crypto.Proposal) []wire.Payload {
 }
 
 // release gives back the SPI and the CPI of a child that will not be.
-func (p *proposal) release(sa *SA, fx *ike.Effects) {
+func (p *proposal) release(fx *ike.Effects) {
 	if p.spi.SPI != 0 {
-		releaseSPI(sa, p.conf.Protocol, p.spi.SPI, fx)
+		releaseSPI(p.at, p.conf.Protocol, p.spi.SPI, fx)
 		p.spi = ike.Reserved{}
 	}
-	releaseCPI(sa, p.cpi, fx)
+	releaseCPI(p.at, p.cpi, fx)
 	p.cpi = 0
 }
 
-func releaseSPI(sa *SA, proto crypto.Proto, spi uint32, fx *ike.Effects) {
-	said := esp.SAID{Dst: sa.path.Local.Addr(), SPI: spi, Proto: ipProto(proto)}
+// releaseSPI gives back an SPI that was reserved for a path.
+func releaseSPI(at ike.Path, proto crypto.Proto, spi uint32, fx *ike.Effects) {
+	said := esp.SAID{Dst: at.Local.Addr(), SPI: spi, Proto: ipProto(proto)}
 	fx.Do(ike.Install{Ops: []esp.Op{esp.DelSA{ID: said}}})
 }
 

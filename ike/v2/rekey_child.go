@@ -29,12 +29,18 @@ func (x *childExchange) startRekey(sa *SA, now ike.Instant, fx *ike.Effects) {
 	x.ask(sa, x, x.child.reserve(sa, old.ReqID), fx)
 }
 
-// sameAgain offers what a child has. The addresses in the selectors of transport mode
-// are those in use now.
+// sameAgain offers what a child has. The addresses in the selectors of transport mode,
+// and those of the hosts themselves, are those in use now.
 func sameAgain(sa *SA, old *child.SA) *proposal {
 	p := newProposal(sa, old.Conf, nil)
-	if old.Mode != conf.Transport {
-		p.local, p.remote = old.Local, old.Remote
+	if old.Mode == conf.Transport {
+		return p
+	}
+	if !old.NewLocal {
+		p.local = old.Local
+	}
+	if !old.NewRemote {
+		p.remote = old.Remote
 	}
 	return p
 }
@@ -55,7 +61,7 @@ func (x *childExchange) denied(sa *SA, now ike.Instant, n *wire.Notify, fx *ike.
 		return
 	}
 	// The peer has lost it: it is set up anew (RFC 7296, 2.25).
-	x.child.release(sa, fx)
+	x.child.release(fx)
 	sa.end()
 	sa.dropChild(now, x.old, "the peer does not know it any more", fx)
 	if x.doomed == "" && !sa.asked(x.childName) {

@@ -1,6 +1,8 @@
 package v2
 
 import (
+	"slices"
+
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/crypto"
 	"github.com/goike/goike/ike"
@@ -114,6 +116,9 @@ func (sa *SA) takeOver(now ike.Instant, ev ike.TakeOver, fx *ike.Effects) {
 	sa.reportTakenOver(fx)
 	for _, c := range sa.children {
 		fx.Do(ike.Install{Ticket: sa.newTicket(&adoption{c}), Ops: c.Adopt()})
+	}
+	if len(sa.Own) > 0 && !slices.Contains(sa.Own, sa.path.Local.Addr()) {
+		sa.mobile.lost, sa.mobile.roamed = true, sa.mobile.on || sa.mayReauthenticate()
 	}
 	if sa.mobile.was != (ike.Path{}) && sa.state == ike.Up {
 		sa.tellPath()

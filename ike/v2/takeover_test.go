@@ -3,6 +3,7 @@ package v2
 import (
 	"bytes"
 	"maps"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -181,4 +182,36 @@ func partsOf(sa *SA) map[uint64][]byte {
 		return nil
 	}
 	return parts
+}
+
+// An address that was lost while nobody watched is noticed by who takes over.
+func TestTakeOverElsewhere(t *testing.T) {
+	for _, mover := range []string{"a", "b", "without MOBIKE"} {
+		t.Run(mover, func(t *testing.T) {
+			n, _, _ := mobile(t, func(a, b *conf.Connection) { a.DPDDelay = time.Hour })
+			want := [2]netip.Addr{addrA2, addrB}
+			h := n.a
+			switch mover {
+			case "a":
+				n.a.routed(addrA2, addrB)
+			case "b":
+				h, want = n.b, [2]netip.Addr{addrA, addrB2}
+				n.b.routed(addrB2, addrA)
+			default:
+				n.a.list()[0].mobile = mobility{}
+				n.a.routed(addrA2, addrB)
+			}
+			if h.restart() != 1 {
+				t.Fatal("not carried on")
+			}
+			n.pass(time.Minute)
+			if mover != "without MOBIKE" {
+				n.at(want[0], want[1], false)
+				return
+			}
+			if d := n.a.of(ike.IKEDown); len(d) != 1 || d[0].Why.Cause != ike.Expired {
+				t.Error(n.story())
+			}
+		})
+	}
 }

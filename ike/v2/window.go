@@ -34,6 +34,10 @@ type outgoing struct {
 	due      ike.Instant
 	carried  bool // another process has sent it: payloads are not known
 	doubted  bool // the peer seems not to know the IKE SA
+	probed   bool // it is sent by other paths, too
+	strayed  bool // it was sent by more than one path
+	next     int  // which of the paths that may work comes next
+	covered  bool // all of them had their turn
 }
 
 // A peer that seems not to know the IKE SA any more is asked again so often, at these
@@ -93,7 +97,8 @@ func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
 		sa.notResumed(now, "the peer does not answer IKE_SESSION_RESUME", fx)
 		return
 	}
-	if out.tries >= sa.Config.Retransmit.Tries {
+	tries := sa.Config.Retransmit.Tries
+	if out.tries >= tries && !sa.hasOthers(out) {
 		if sa.heard <= out.begun || out.rounds >= maxRounds {
 			sa.unanswered(now, fx)
 			return
@@ -102,29 +107,33 @@ func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
 		out.rounds++
 	}
 	out.tries++
-	out.due = now.Add(sa.retransmitAfter(out.tries))
-	sa.say(fx, ike.Step, "no answer yet, request %d sent again (%d of %d)", out.id, out.tries, sa.Config.Retransmit.Tries)
-	sa.send(out.packets, fx)
-	if out.tries >= probeFrom {
-		sa.probe(fx)
+	out.due = now.Add(sa.retransmitAfter(min(out.tries, tries)))
+	if out.tries <= tries {
+		sa.say(fx, ike.Step, "no answer yet, request %d sent again (%d of %d)", out.id, out.tries, tries)
+	} else {
+		sa.say(fx, ike.Step, "no answer yet, request %d sent by the paths that were not tried", out.id)
 	}
-	if out.tries == besideFrom && sa.heard <= out.begun {
-		sa.tryBeside(fx)
+	sa.send(out.packets, fx)
+	if out.tries >= min(probeFrom, tries) {
+		sa.probe(out, fx)
+	}
+	if out.tries == besideFrom && !sa.probes() || out.tries == besideFrom+1 {
+		sa.tryBeside(out, fx)
 	}
 }
 
 // besideFrom is from which repetition of a liveness check on an IKE SA is set up beside
-// the silent one.
+// the silent one, or the next where there are other paths: those come first.
 const besideFrom = 2
 
 // tryBeside asks for a new IKE SA beside one whose peer is silent: a peer that was
 // restarted knows nothing of this one, and many say nothing about it. When it is the
 // network that is silent the new one is, too, and this one stays.
-func (sa *SA) tryBeside(fx *ike.Effects) {
+func (sa *SA) tryBeside(out *outgoing, fx *ike.Effects) {
 	_, asking := sa.active.(*liveness)
 	// A ticket brings it back as soon as it is known to be lost, and only then.
 	wanted := sa.conn.DPDAction == conf.DPDRestart && sa.mayReauthenticate() && !sa.conn.SessionResumption
-	if !asking || sa.state != ike.Up || !wanted {
+	if !asking || sa.state != ike.Up || !wanted || sa.beside || sa.heard > out.begun {
 		return
 	}
 	s := sa.Status()
@@ -160,7 +169,7 @@ func (sa *SA) hurry(now ike.Instant, fx *ike.Effects) {
 // ask repeats a request to a peer that seems not to know the IKE SA.
 func (sa *SA) ask(now ike.Instant, fx *ike.Effects) {
 	out := sa.win.out
-	if out.tries >= doubtTries {
+	if out.tries >= doubtTries && !sa.hasOthers(out) {
 		why := &ike.Refusal{Cause: ike.NoAnswer, Hint: "it has lost phase 1, as by a restart (INVALID_IKE_SPI)"}
 		sa.close(now, "the peer has lost it, as by a restart (INVALID_IKE_SPI)", why, fx)
 		return
@@ -168,10 +177,8 @@ func (sa *SA) ask(now ike.Instant, fx *ike.Effects) {
 	out.tries++
 	out.due = now.Add(doubtTime)
 	sa.send(out.packets, fx)
+	sa.probe(out, fx)
 }
-
-// probeFrom is which repetition of a request is sent by other paths, too.
-const probeFrom = 2
 
 // lives takes back that an IKE SA beside this one was asked for.
 func (sa *SA) lives(fx *ike.Effects) {

@@ -16,8 +16,9 @@ import (
 // Snapshot is what a host's network is at a time. Interfaces that were excluded, and
 // tunnel interfaces of ours, are left out.
 type Snapshot struct {
-	// Own are the addresses of this host that may be a source: none of loopback, of a
-	// link alone, or that are not usable yet. Permanent ones come first.
+	// Own are the addresses of this host that may be a source: those of interfaces that
+	// are up and no tunnels of IPsec, none of loopback, of a link alone, or that are not
+	// usable yet. Permanent ones come first.
 	Own []netip.Addr
 	// Attached are the networks that interfaces which are up reach without a router:
 	// those of their addresses that the main table has a route to. Networks of loopback,
@@ -99,18 +100,15 @@ func (l *looker) look() (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("reading the interfaces and addresses of this host: %w", err)
 	}
-	up := make(map[int]bool) // by index; those that count
+	up, tunnel := make(map[int]bool), make(map[int]bool) // by index; those that count
 	for _, i := range ifs {
 		if a := i.Attrs(); !slices.Contains(l.exclude, a.Name) && !isTunnel(i) {
-			up[a.Index] = a.Flags&net.FlagUp != 0
+			up[a.Index], tunnel[a.Index] = a.Flags&net.FlagUp != 0, tunnelKind(i)
 		}
 	}
-	addrs = slices.DeleteFunc(addrs, func(a netlink.Addr) bool {
-		_, counts := up[a.LinkIndex]
-		return !counts
-	})
-	s := Snapshot{Own: sources(addrs)}
-	s.Attached, err = l.attached(slices.DeleteFunc(addrs, func(a netlink.Addr) bool { return !up[a.LinkIndex] }))
+	addrs = slices.DeleteFunc(addrs, func(a netlink.Addr) bool { return !up[a.LinkIndex] })
+	s := Snapshot{Own: sources(slices.DeleteFunc(slices.Clone(addrs), func(a netlink.Addr) bool { return tunnel[a.LinkIndex] }))}
+	s.Attached, err = l.attached(addrs)
 	return s, err
 }
 

@@ -30,7 +30,8 @@ const (
 
 // Watch tells sink what changes in the host's network until ctx is done: interfaces,
 // addresses, routes and routing rules. Our own routes and rules are no news. What
-// comes together is told together, within about a second. The interfaces that exclude
+// comes together is told together, within about a second; what there is at the start is
+// told, too, since it may have changed since it was looked at. The interfaces that exclude
 // names are left out of snapshots, as tunnel interfaces of ours are. The error says
 // that the host's network cannot be watched; the end of ctx is none.
 func Watch(ctx context.Context, sink func(Change), exclude ...string) error {
@@ -46,6 +47,7 @@ func Watch(ctx context.Context, sink func(Change), exclude ...string) error {
 	defer l.close()
 	defer context.AfterFunc(ctx, func() { _ = n.file.SetReadDeadline(time.Unix(1, 0)) })()
 	w := watcher{news: n, looker: l, sink: sink}
+	w.note(everything)
 	for ctx.Err() == nil && err == nil {
 		err = w.step(ctx)
 	}

@@ -34,6 +34,8 @@ type link struct {
 	children []tunnel
 	// Lines added to the connection of either format.
 	toml, swan string
+	// Sections of goiked's configuration.
+	daemon string
 }
 
 const (
@@ -88,7 +90,7 @@ func (e end) config() string {
 		remote, behavior = "any", "responder-only"
 	}
 	var s strings.Builder
-	fmt.Fprintf(&s, "[dataplane]\nbackend = \"userspace\"\n\n[[phase1]]\nname = \"site\"\nkey_exchange = \"ikev2\"\n")
+	fmt.Fprintf(&s, "%s\n[dataplane]\nbackend = \"userspace\"\n\n[[phase1]]\nname = \"site\"\nkey_exchange = \"ikev2\"\n", e.daemon)
 	if !e.roams {
 		fmt.Fprintf(&s, "local_address = %q\n", e.local)
 	}

@@ -183,6 +183,13 @@ func TestTunnelInterfacesAreNotAttached(t *testing.T) {
 	if now := look(); !slices.Equal(now.Attached, before.Attached) || !slices.Equal(now.Own, before.Own) {
 		t.Errorf("with a tunnel interface there is %v, without %v", now, before)
 	}
+	// Nor are the addresses of others' such interfaces any to speak IKE from.
+	run(t, w.A, "ip", "link", "add", "foreign", "type", "xfrm", "dev", "lo", "if_id", "77")
+	run(t, w.A, "ip", "addr", "add", "10.77.0.1/24", "dev", "foreign")
+	run(t, w.A, "ip", "link", "set", "foreign", "up")
+	if now := look(); !slices.Equal(now.Own, before.Own) {
+		t.Errorf("with a foreign tunnel interface the addresses are %v, without %v", now.Own, before.Own)
+	}
 }
 
 // protect puts in SAs and policies by hand.

@@ -42,6 +42,7 @@ type Host struct {
 	guarded []esp.Flow             // packets that must not leave in the clear
 	sendIDs map[[2]uint64]lastSent // requests by the SPIs of their IKE SA
 	dead    bool
+	more    []netip.Addr // addresses beside Addr
 	life    int // how many processes have been in the place of the first
 	kept    map[uint64]map[uint64][]byte
 	early   *[]engine.StewardInput // what the steward is told when it knows its configuration
@@ -71,7 +72,7 @@ func (w *World) Host(name string, addr netip.Addr, c *conf.Config) *Host {
 func (h *Host) begin(c *conf.Config) {
 	h.Shard = engine.NewShard(engine.ShardConfig{
 		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Config: c, Rand: h.rand,
-		FirstID: uint64(2 + 1_000_000*h.life), StepID: 2, Own: []netip.Addr{h.Addr}, Keep: true, //nolint:gosec // a small number
+		FirstID: uint64(2 + 1_000_000*h.life), StepID: 2, Own: h.own(), Keep: true, //nolint:gosec // a small number
 	}, h)
 	h.Steward = engine.NewSteward(engine.StewardConfig{Seed: h.world.rng.Uint64(), FirstID: uint64(1 + 1_000_000*h.life), StepID: 2}, h) //nolint:gosec // likewise
 }
@@ -115,8 +116,25 @@ func (h *Host) Move(to netip.Addr) {
 	delete(h.world.hosts, h.Addr)
 	h.Addr = to
 	h.world.hosts[to] = h
-	h.give(engine.Roamed{Own: []netip.Addr{to}})
+	h.roam()
 }
+
+// Join gives the host more addresses. Its routes choose the first that it has.
+func (h *Host) Join(more ...netip.Addr) {
+	h.more = append(h.more, more...)
+	for _, a := range more {
+		h.world.hosts[a] = h
+	}
+	h.roam()
+}
+
+func (h *Host) roam() {
+	h.give(engine.Roamed{Own: h.own()})
+	h.tell(engine.Roamed{Own: h.own()})
+}
+
+// own are the addresses of the host.
+func (h *Host) own() []netip.Addr { return append([]netip.Addr{h.Addr}, h.more...) }
 
 // Up and Down give commands; the outcome is in Outcomes under the number returned.
 func (h *Host) Up(conn, child string) uint64 {

@@ -93,7 +93,7 @@ func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(
 func (n *Network) guard(x *node) {
 	h := x.Host
 	h.guarded = nil
-	n.After(time.Second, func() {
+	n.After(time.Second+h.Lag, func() {
 		for _, p := range n.Pairs {
 			for _, f := range []esp.Flow{p.flow, back(p.flow)} {
 				if x.Host == h && (f == p.flow) == (x == p.a) && x.traps(p) {
@@ -176,7 +176,7 @@ func (n *Network) pair(i, j int) {
 	if n.hasty {
 		life, childLife = n.between(time.Minute, 8*time.Hour), n.between(20*time.Second, 4*time.Hour)
 	}
-	reauth := n.chance(0.15)
+	reauth, mobike := n.chance(0.15), n.chance(0.5)
 	connection := func(mine, other int, b conf.Behavior, peerNAT bool) *conf.Connection {
 		c := conf.DefaultConnection()
 		c.Name, c.Version, c.PSK = name, conf.IKEv2, crypto.Secret("of "+name)
@@ -186,7 +186,7 @@ func (n *Network) pair(i, j int) {
 		}
 		c.Local.ID, c.Remote.ID = fqdn(mine), fqdn(other)
 		c.Proposals = mustPropose(crypto.IKE, ikeSuite)
-		c.Behavior, c.MOBIKE, c.Reauthenticate = b, false, reauth
+		c.Behavior, c.MOBIKE, c.Reauthenticate = b, mobike, reauth
 		c.Lifetime, c.Rekey = life+n.between(time.Second, life), n.chance(0.85)
 		c.Margin = min(c.Lifetime, childLife) / 6
 		c.KeyingTries = oneOf(n, 0, 0, 3)
