@@ -141,13 +141,17 @@ func (e *Engine) takeOver(left []Kept) {
 	if failed > 1 {
 		e.warn(fmt.Sprintf("%d IKE SAs cannot be taken over, they are set up anew", failed))
 	}
-	e.steward.in.put(reserved{ids})
+	e.steward.in.put(Reserved(ids))
 }
 
 // reserved tells the steward which request IDs children have had before.
 type reserved struct{ ids map[string]uint32 }
 
 func (reserved) stewardInput() {}
+
+// Reserved tells a steward, before it loads a configuration, which request IDs children
+// have had before, by "connection/child".
+func Reserved(ids map[string]uint32) StewardInput { return reserved{ids} }
 
 // nextReqID is a request ID for a configured child: the one that it has had, or one
 // that no other has.

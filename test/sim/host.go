@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -20,7 +21,7 @@ const (
 	wordTime  = 10 * time.Microsecond // from shard to steward and back
 )
 
-// Host is a daemon: one shard and its steward, on a fake data plane.
+// Host is a daemon: one shard and its steward, on a simulated data plane.
 type Host struct {
 	Name    string
 	Addr    netip.Addr
@@ -37,34 +38,74 @@ type Host struct {
 	Lag time.Duration
 
 	world   *World
-	waiting int                    // results that are on their way
-	guarded []esp.Flow             // packets that must not leave in the clear
-	sendIDs map[[2]uint64]lastSent // requests by the SPIs of their IKE SA
+	home    netip.Addr // the address that it had first, by which its links are known
+	waiting int        // results that are on their way
+	guarded []esp.Flow // packets that must not leave in the clear
+	sent    sentBefore
+	kept    map[uint64][]byte     // the state of its IKE SAs, for another daemon
+	early   []engine.StewardInput // held back, nil: nothing is
 	dead    bool
 	rand    *rand.ChaCha8
 	waiters uint64
-	reqID   uint32
-	childID uint64
 }
 
 // Host adds a daemon and gives it its configuration.
 func (w *World) Host(name string, addr netip.Addr, c *conf.Config) *Host {
-	h := &Host{Name: name, Addr: addr, world: w, Outcomes: make(map[uint64]engine.Outcome), sendIDs: make(map[[2]uint64]lastSent), reqID: engine.FirstChildReqID - 1}
+	h := w.newHost(name, addr, c)
+	h.sent = newSentBefore()
+	h.Plane = newPlane(rand.New(rand.NewPCG(w.rng.Uint64(), 2)), engine.FirstChildReqID-1) //nolint:gosec // a simulation
+	h.tell(engine.Load{Config: c})
+	return h
+}
+
+func (w *World) newHost(name string, addr netip.Addr, c *conf.Config) *Host {
+	h := &Host{Name: name, Addr: addr, home: addr, world: w, Outcomes: make(map[uint64]engine.Outcome), kept: make(map[uint64][]byte)}
 	var seed [32]byte
 	for i := range seed {
 		seed[i] = byte(w.rng.Uint32())
 	}
 	h.rand = rand.NewChaCha8(seed)
-	h.Plane = &Plane{reserved: make(map[uint32]bool), sas: make(map[esp.SAID]esp.SA), rng: rand.New(rand.NewPCG(w.rng.Uint64(), 2))} //nolint:gosec // a simulation
 	h.Shard = engine.NewShard(engine.ShardConfig{
-		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Config: c, Rand: h.rand, FirstID: 2, StepID: 2, Own: []netip.Addr{addr},
+		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Tickets: v2.NewTickets(h.rand), Config: c, Rand: h.rand,
+		FirstID: 2, StepID: 2, Own: []netip.Addr{addr}, Keep: w.Keep,
 	}, h)
 	h.Steward = engine.NewSteward(engine.StewardConfig{Seed: w.rng.Uint64(), FirstID: 1, StepID: 2}, h)
 	w.hosts[addr] = h
 	w.order = append(slices.DeleteFunc(w.order, func(x *Host) bool { return x.dead }), h)
-	h.tell(engine.Load{Config: c})
 	return h
 }
+
+// Succeed starts a daemon that carries on what another has left that has died: the state
+// that it has kept, and what is in its data plane.
+func (w *World) Succeed(old *Host, c *conf.Config) *Host {
+	h := w.newHost(old.Name, old.Addr, c)
+	h.home, h.Drift, h.Lag, h.Plane, h.sent = old.home, old.Drift, old.Lag, old.Plane, old.sent
+	h.Plane.succeed()
+	ids := make(map[string]uint32)
+	h.early = make([]engine.StewardInput, 0) // what is reported comes after the configuration
+	for _, spi := range slices.Sorted(maps.Keys(old.kept)) {
+		st, err := h.Shard.TakeOver(h.now(), engine.Kept{SPI: spi, Data: old.kept[spi]})
+		if err != nil {
+			w.violated("%s: an IKE SA is not taken over: %v", h.Name, err)
+		}
+		for _, k := range st.Children {
+			if k.ReqID < engine.FirstChildReqID {
+				ids[st.Conn+"/"+k.Name] = k.ReqID
+			}
+		}
+	}
+	early := h.early
+	h.early = nil
+	for _, in := range append([]engine.StewardInput{engine.Reserved(ids), engine.Load{Config: c}}, early...) {
+		h.tell(in)
+	}
+	h.later(staleTime, func() { _ = h.install(h.Plane.stale()) })
+	return h
+}
+
+// staleTime is how long a data plane keeps what the daemon before has left, and nobody
+// has taken over.
+const staleTime = 3 * time.Minute
 
 // Die takes the host off the network, without a word to anybody.
 func (h *Host) Die() { h.dead = true }
@@ -107,6 +148,10 @@ func (h *Host) give(in engine.Input) {
 }
 
 func (h *Host) tell(in engine.StewardInput) {
+	if h.early != nil {
+		h.early = append(h.early, in)
+		return
+	}
 	h.world.After(wordTime, func() {
 		if !h.dead {
 			h.Steward.Handle(h.now(), in)
@@ -150,12 +195,18 @@ func (h *Host) expire() {
 func (h *Host) receive(dg ike.Datagram) { h.give(engine.Received{Datagram: dg}) }
 
 // Keep implements engine.Outside.
-func (h *Host) Keep(engine.Kept) {}
+func (h *Host) Keep(k engine.Kept) {
+	if len(k.Data) == 0 {
+		delete(h.kept, k.SPI)
+		return
+	}
+	h.kept[k.SPI] = slices.Clone(k.Data)
+}
 
 // Send implements engine.Outside.
 func (h *Host) Send(m ike.Send) {
-	h.numbered(m.Data)
-	h.world.send(m.Path.Local, m.Path.Remote, m.Data)
+	h.examine(m.Data)
+	h.world.send(packet{from: m.Path.Local, to: m.Path.Remote, data: m.Data})
 }
 
 // later brings a result.
@@ -169,12 +220,19 @@ func (h *Host) later(d time.Duration, f func()) {
 
 // install carries operations out and looks at what came of them. A dead host does
 // nothing more.
-func (h *Host) install(ops []esp.Op) {
+func (h *Host) install(ops []esp.Op) error {
 	if h.dead {
-		return
+		return nil
 	}
-	h.Plane.apply(ops)
+	if h.world.Changing != nil {
+		h.world.Changing(h)
+	}
+	err := h.Plane.apply(ops)
 	h.world.installed(h, ops)
+	if h.world.Changed != nil {
+		h.world.Changed(h)
+	}
+	return err
 }
 
 // Compute implements engine.Outside.
@@ -188,41 +246,30 @@ func (h *Host) Compute(ref engine.Ref, c ike.Compute) {
 // Install implements engine.Outside.
 func (h *Host) Install(ref engine.Ref, i ike.Install) {
 	h.later(planeTime+h.Lag, func() {
-		h.install(i.Ops)
+		err := h.install(i.Ops)
 		if i.Ticket != 0 {
-			h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: i.Ticket}})
+			h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: i.Ticket, Err: err}})
 		}
 	})
 }
 
 // Ask implements engine.Outside.
 func (h *Host) Ask(ref engine.Ref, a ike.Ask) {
-	if q, ok := a.Query.(ike.Activity); ok {
-		h.later(planeTime+h.Lag, func() {
-			h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: h.Plane.idle(h.now(), q.SAs)}})
-		})
-		return
-	}
-	if q, ok := a.Query.(ike.Sources); ok {
-		from := slices.Repeat([]netip.Addr{h.Addr}, len(q.Remotes))
-		h.later(planeTime+h.Lag, func() { h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: from}}) })
-		return
-	}
-	r, ok := a.Query.(ike.Reserve)
-	if !ok {
-		panic("nobody answers this query")
-	}
 	h.later(planeTime+h.Lag, func() {
-		if r.ReqID == 0 {
-			h.reqID++
-			r.ReqID = h.reqID
+		f := engine.Finished{Ref: ref, Done: ike.Done{Ticket: a.Ticket}}
+		switch q := a.Query.(type) {
+		case ike.Activity:
+			f.Done.Result = h.Plane.idle(h.now(), q.SAs)
+		case ike.Sources:
+			f.Done.Result = slices.Repeat([]netip.Addr{h.Addr}, len(q.Remotes))
+		case ike.Reserve:
+			r := h.Plane.reserve(q)
+			f.Done.Result = r
+			f.Undo = []esp.Op{esp.DelSA{ID: esp.SAID{Dst: q.Dst, SPI: r.SPI, Proto: q.Proto}}}
+		default:
+			panic("nobody answers this query")
 		}
-		h.childID++
-		spi := h.Plane.alloc(r.Proto)
-		h.give(engine.Finished{
-			Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: ike.Reserved{SPI: spi, ReqID: r.ReqID, ID: h.childID}},
-			Undo: []esp.Op{esp.DelSA{ID: esp.SAID{Dst: r.Dst, SPI: spi, Proto: r.Proto}}},
-		})
+		h.give(f)
 	})
 }
 
@@ -230,8 +277,8 @@ func (h *Host) Ask(ref engine.Ref, a ike.Ask) {
 func (h *Host) Report(r ike.Report) {
 	if !h.world.Quiet {
 		h.Reports = append(h.Reports, r)
+		h.world.note("%s: %s/%s: %s", h.Name, r.Conn, r.Child, r.Text)
 	}
-	h.world.note("%s: %s/%s: %s", h.Name, r.Conn, r.Child, r.Text)
 	h.world.remark(h, r)
 	if r.Kind != ike.Step && r.Kind != ike.Warning {
 		h.tell(engine.Heard{Report: r})
@@ -245,7 +292,7 @@ func (h *Host) Dial(d engine.Dial) { h.world.After(wordTime, func() { h.give(d) 
 func (h *Host) Order(o engine.Order) { h.world.After(wordTime, func() { h.give(o) }) }
 
 // Trap implements engine.StewardOutside.
-func (h *Host) Trap(ops []esp.Op) { h.later(planeTime+h.Lag, func() { h.Plane.apply(ops) }) }
+func (h *Host) Trap(ops []esp.Op) { h.later(planeTime+h.Lag, func() { _ = h.install(ops) }) }
 
 // Locate implements engine.StewardOutside: the peer is where the connection says.
 func (h *Host) Locate(ticket uint64, c *conf.Connection) {

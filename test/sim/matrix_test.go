@@ -31,7 +31,7 @@ func TestEveryMessage(t *testing.T) {
 							again.Delay = 35 * time.Millisecond
 						}
 						if fault != "drop" {
-							w.carry(again, from, to, append([]byte(nil), data...), "")
+							w.carry(again, packet{from: from, to: to, data: data}, "")
 						}
 						return fault != "duplicate"
 					}
