@@ -53,7 +53,7 @@ type Host struct {
 func (w *World) Host(name string, addr netip.Addr, c *conf.Config) *Host {
 	h := w.newHost(name, addr, c)
 	h.sent = newSentBefore()
-	h.Plane = newPlane(rand.New(rand.NewPCG(w.rng.Uint64(), 2)), engine.FirstChildReqID-1) //nolint:gosec // a simulation
+	h.Plane = newPlane(w.spis, rand.New(rand.NewPCG(w.rng.Uint64(), 2)), engine.FirstChildReqID-1) //nolint:gosec // a simulation
 	h.tell(engine.Load{Config: c})
 	return h
 }
@@ -256,6 +256,9 @@ func (h *Host) Install(ref engine.Ref, i ike.Install) {
 // Ask implements engine.Outside.
 func (h *Host) Ask(ref engine.Ref, a ike.Ask) {
 	h.later(planeTime+h.Lag, func() {
+		if h.dead {
+			return
+		}
 		f := engine.Finished{Ref: ref, Done: ike.Done{Ticket: a.Ticket}}
 		switch q := a.Query.(type) {
 		case ike.Activity:

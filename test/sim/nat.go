@@ -118,3 +118,20 @@ func (w *World) arrive(from, to netip.AddrPort) (netip.AddrPort, bool) {
 	}
 	return netip.AddrPortFrom(n.inside, key.port), ok && to.Addr() == n.outside
 }
+
+// reaches tells whether a message that a host sends by a path would come through, as far
+// as NATs and addresses are concerned.
+func (w *World) reaches(path ike.Path) bool {
+	from, to := path.Local, path.Remote
+	if n := w.nats[from.Addr()]; n != nil {
+		return true // its way out is made as it goes
+	}
+	n := w.nats[to.Addr()]
+	if n == nil {
+		return w.hosts[to.Addr()] != nil
+	}
+	key, there := n.back[to.Port()]
+	h := w.hosts[n.inside]
+	kept := n.expiry == 0 || h != nil && h.Plane.keepsAlive() || w.now.Sub(n.used[to.Port()]) <= n.expiry
+	return there && kept && (!n.filters || n.spoken[spoken{to.Port(), from}]) && (!n.perPeer || key.peer == from)
+}

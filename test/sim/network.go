@@ -43,6 +43,7 @@ type node struct {
 	nat   bool
 	roams bool // its address changes
 	addr  netip.Addr
+	loads int // how often it was given its configuration
 }
 
 // pairing is two nodes with a connection between them.
@@ -102,8 +103,10 @@ func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(
 func (n *Network) guard(x *node) {
 	h := x.Host
 	h.guarded = nil
+	x.loads++
+	loads := x.loads
 	n.After(time.Second+2*h.Lag, func() {
-		if x.Host != h {
+		if x.loads != loads {
 			return
 		}
 		for _, p := range n.Pairs {
@@ -193,6 +196,7 @@ func (n *Network) reload(x *node) {
 // Heal ends all faults. Daemons that are down come up.
 func (n *Network) Heal() {
 	n.stormy = false
+	n.disturbAll()
 	n.Faults = Faults{Delay: 10 * time.Millisecond, Jitter: 20 * time.Millisecond}
 	clear(n.links)
 	n.Drop = nil
@@ -235,7 +239,13 @@ func (p *pairing) agrees() error {
 		return fmt.Errorf("%s: different IKE SAs", p.ca.Name)
 	case len(a[0].Children) != len(b[0].Children) || len(a[0].Children) > most || p.needs && len(a[0].Children) < most:
 		return fmt.Errorf("%s: %d children at %s, %d at %s", p.ca.Name, len(a[0].Children), p.a.Name, len(b[0].Children), p.b.Name)
-	case len(a[0].Children) < most:
+	}
+	for _, path := range []ike.Path{a[0].Path, b[0].Path} {
+		if !p.a.world.reaches(path) {
+			return fmt.Errorf("%s: a NAT keeps %s > %s out", p.ca.Name, path.Local, path.Remote)
+		}
+	}
+	if len(a[0].Children) < most {
 		return nil
 	}
 	return p.carries()

@@ -18,6 +18,7 @@ type Plane struct {
 	Offences []string
 
 	reserved map[uint32]bool // SPIs that were handed out and are not in use
+	given    map[uint32]bool // SPIs that were ever handed out, by any host
 	sas      map[esp.SAID]*held
 	added    []*held // in order, those that are gone left out
 	policies []rule
@@ -43,18 +44,23 @@ type rule struct {
 	run int
 }
 
-func newPlane(rng *rand.Rand, lastReqID uint32) *Plane {
-	return &Plane{reserved: make(map[uint32]bool), sas: make(map[esp.SAID]*held), named: make(map[string]uint32), reqID: lastReqID, rng: rng}
+func newPlane(given map[uint32]bool, rng *rand.Rand, lastReqID uint32) *Plane {
+	return &Plane{given: given, reserved: make(map[uint32]bool), sas: make(map[esp.SAID]*held), named: make(map[string]uint32), reqID: lastReqID, rng: rng}
 }
 
-// alloc draws an SPI or, for IPComp, a CPI of those free for negotiation (RFC 3173).
+// alloc draws an SPI or, for IPComp, a CPI of those free for negotiation (RFC 3173). No
+// two hosts have the same: those of a daemon that has crashed are still in use elsewhere.
 func (p *Plane) alloc(proto esp.Proto) uint32 {
-	spi := 0x100 + p.rng.Uint32N(1<<31)
-	if proto == esp.ProtoIPComp {
-		spi = 0x100 + p.rng.Uint32N(0xf000-0x100)
+	for {
+		spi := 0x100 + p.rng.Uint32N(1<<31)
+		if proto == esp.ProtoIPComp {
+			spi = 0x100 + p.rng.Uint32N(0xf000-0x100)
+		}
+		if !p.given[spi] {
+			p.given[spi], p.reserved[spi] = true, true
+			return spi
+		}
 	}
-	p.reserved[spi] = true
-	return spi
 }
 
 // reserve answers a Reserve as the engine does: a configured child has the request ID of

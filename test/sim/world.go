@@ -51,6 +51,7 @@ type World struct {
 	nats     map[netip.Addr]*nat // by inside and by outside address
 	order    []*Host
 	known    map[uint32]*[2]esp.SA // SAs of ESP and AH ever installed, by SPI and direction
+	spis     map[uint32]bool       // ever given
 	keys     map[string]uint32     // their SPIs, by key
 }
 
@@ -59,7 +60,7 @@ func New(seed uint64, f Faults) *World {
 	return &World{
 		Faults: f, rng: rand.New(rand.NewPCG(seed, 1)), //nolint:gosec // a simulation
 		links: make(map[[2]netip.Addr]*Link), hosts: make(map[netip.Addr]*Host), nats: make(map[netip.Addr]*nat),
-		known: make(map[uint32]*[2]esp.SA), keys: make(map[string]uint32),
+		known: make(map[uint32]*[2]esp.SA), spis: make(map[uint32]bool), keys: make(map[string]uint32),
 	}
 }
 
