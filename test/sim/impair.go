@@ -58,10 +58,11 @@ var Impairments = map[string]func(n *Network){
 	"down and up commands": func(n *Network) { n.often(2*time.Hour, n.command) },
 	"replay":               func(n *Network) { n.replaying() },
 	"forgery":              func(n *Network) { n.forging() },
+	"nothing":              func(*Network) {},
 }
 
 // harmless are the impairments that take no tunnel down for a moment.
-var harmless = map[string]bool{"duplication": true, "jitter": true, "drift": true, "nat filter": true, "replay": true}
+var harmless = map[string]bool{"duplication": true, "jitter": true, "drift": true, "nat filter": true, "replay": true, "nothing": true}
 
 // pick draws some impairments.
 func (n *Network) pick() []string {

@@ -54,7 +54,7 @@ func (w *World) NAT(inside, outside netip.Addr) {
 func (w *World) Remap(inside netip.Addr) { w.nats[inside].forget() }
 
 // Expiring makes mappings end that have not been used for a time. The keepalives of a
-// data plane that has SAs behind the NAT use them.
+// data plane that has SAs behind the NAT use them, if they come often enough.
 func (w *World) Expiring(inside netip.Addr, d time.Duration) { w.nats[inside].expiry = d }
 
 func (n *nat) forget() {
@@ -68,14 +68,25 @@ func (w *World) use(n *nat, outside uint16) {
 	if !there {
 		return
 	}
-	h := w.hosts[n.inside]
-	alive := key.port == ike.NATTPort && h != nil && !h.dead && h.Plane.keepsAlive()
-	if n.expiry > 0 && !alive && w.now.Sub(n.used[outside]) > n.expiry {
+	if alive := key.port == ike.NATTPort && w.keptAlive(n); !alive && w.expired(n, outside) {
 		delete(n.back, outside)
 		delete(n.out, key)
 		return
 	}
 	n.used[outside] = w.now
+}
+
+// keepalive is how often a data plane sends one (RFC 3948, 4).
+const keepalive = 20 * time.Second
+
+// keptAlive tells whether keepalives use the mappings of the data plane's port.
+func (w *World) keptAlive(n *nat) bool {
+	h := w.hosts[n.inside]
+	return n.expiry >= keepalive && h != nil && !h.dead && h.Plane.keepsAlive()
+}
+
+func (w *World) expired(n *nat, outside uint16) bool {
+	return n.expiry > 0 && w.now.Sub(n.used[outside]) > n.expiry
 }
 
 // leave translates the source of a packet on its way out. ESP that is not in UDP does not
@@ -131,7 +142,6 @@ func (w *World) reaches(path ike.Path) bool {
 		return w.hosts[to.Addr()] != nil
 	}
 	key, there := n.back[to.Port()]
-	h := w.hosts[n.inside]
-	kept := n.expiry == 0 || h != nil && h.Plane.keepsAlive() || w.now.Sub(n.used[to.Port()]) <= n.expiry
+	kept := w.keptAlive(n) || !w.expired(n, to.Port())
 	return there && kept && (!n.filters || n.spoken[spoken{to.Port(), from}]) && (!n.perPeer || key.peer == from)
 }

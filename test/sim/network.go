@@ -203,6 +203,11 @@ func (n *Network) Heal() {
 	for _, x := range n.Nodes {
 		x.Lag = 0
 	}
+	n.eachNAT(func(x *node) {
+		if y := n.nats[x.addr]; y.expiry > 0 {
+			y.expiry = max(y.expiry, 2*keepalive)
+		}
+	})
 }
 
 // healed is nil when every tunnel that is to be up is up, both ends of every pair agree,

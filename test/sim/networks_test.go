@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,7 +20,7 @@ import (
 var (
 	oneSeed = flag.Uint64("seed", 0, "the only seed of TestNetworks")
 	first   = flag.Uint64("first", 1, "the first seed of TestNetworks")
-	count   = flag.Uint64("count", 10000, "how many seeds TestNetworks draws")
+	count   = flag.Uint64("count", seedsOfCI, "how many seeds TestNetworks draws")
 	soak    = flag.Duration("soak", 0, "how long TestNetworks draws seeds")
 )
 
@@ -37,6 +38,10 @@ func TestMain(m *testing.M) {
 	debug.SetGCPercent(400)
 	os.Exit(m.Run())
 }
+
+// limitOfCI is how long TestNetworks takes at most where nobody has said how long. Two
+// CPUs that do nothing else have done all seeds before.
+const limitOfCI = 170 * time.Second
 
 // simulate runs one seed and tells how many tunnel-days it had, and what was wrong.
 func simulate(n *Network) (days float64, err error) {
@@ -145,6 +150,7 @@ func brief(c *conf.Connection) string {
 type tally struct {
 	sync.Mutex
 	days            float64
+	seeds           int
 	messages, pings int
 	impaired        map[string]int
 	failures        []string
@@ -154,6 +160,7 @@ func (y *tally) add(seed uint64, n *Network, days float64, err error) {
 	y.Lock()
 	defer y.Unlock()
 	y.days += days
+	y.seeds++
 	y.messages += n.sent
 	y.pings += n.pings
 	for _, name := range n.Impair {
@@ -164,7 +171,14 @@ func (y *tally) add(seed uint64, n *Network, days float64, err error) {
 	}
 }
 
-// seeds simulates one seed after another, on all CPUs, while more wants to.
+func (y *tally) failed() int {
+	y.Lock()
+	defer y.Unlock()
+	return len(y.failures)
+}
+
+// seeds simulates one seed after another, on all CPUs, while more wants to and few have
+// failed.
 func seeds(first uint64, more func(done uint64) bool) *tally {
 	y := &tally{impaired: make(map[string]int)}
 	var next atomic.Uint64
@@ -173,7 +187,7 @@ func seeds(first uint64, more func(done uint64) bool) *tally {
 		all.Go(func() {
 			for {
 				i := next.Add(1) - 1
-				if !more(i) {
+				if !more(i) || y.failed() >= 5 {
 					return
 				}
 				n := Draw(first + i)
@@ -196,29 +210,70 @@ func TestNetworks(t *testing.T) {
 		}
 		return
 	}
-	begun := time.Now()
-	more := func(done uint64) bool { return done < *count }
+	begun, from, limit := time.Now(), *first, limitOfCI
+	more := func(done uint64) bool { return done < *count && time.Since(begun) < limit }
 	if *soak > 0 {
-		more = func(uint64) bool { return time.Since(begun) < *soak }
+		limit = *soak
+		more = func(uint64) bool { return time.Since(begun) < limit }
+		if from == 1 { // others than the last time
+			from = uint64(begun.Unix()) << 20
+		}
 	}
-	y := seeds(*first, more)
-	for _, f := range y.failures[:min(5, len(y.failures))] {
+	y := seeds(from, more)
+	for _, f := range y.failures {
 		t.Error(f)
 	}
-	t.Logf("%.0f tunnel-days in %s, %d messages, %d packets through, %d failures, impaired by %v",
-		y.days, time.Since(begun).Round(time.Second), y.messages, y.pings, len(y.failures), y.impaired)
+	t.Logf("%d seeds from %d, %.0f tunnel-days, in %s, %d messages, %d packets through, impaired by %v",
+		y.seeds, from, y.days, time.Since(begun).Round(time.Second), y.messages, y.pings, y.impaired)
 }
 
-// Every impairment by itself.
+// Every impairment by itself; it makes a difference.
 func TestImpairments(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(Impairments)) {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(3) {
-				n := DrawWith(1000+seed, name)
-				if _, err := simulate(n); err != nil {
-					t.Error(failing(seed, n, err))
+			acted := name == "nothing" || name == "nat filter" // where nothing else happens all comes from where it is awaited
+			for seed := uint64(1000); seed < 1003 || !acted && seed < 1060; seed++ {
+				n, same := DrawWith(seed, name), DrawWith(seed, "nothing")
+				for _, x := range []*Network{n, same} {
+					if _, err := simulate(x); err != nil {
+						t.Error(failing(seed, x, err))
+					}
 				}
+				acted = acted || n.steps() != same.steps()
+			}
+			if !acted {
+				t.Error("nothing has come of it")
 			}
 		})
+	}
+}
+
+// steps counts what has happened.
+func (n *Network) steps() int {
+	c := n.sent + int(n.World.count)
+	n.eachNAT(func(x *node) { c += int(n.nats[x.addr].last) })
+	return c
+}
+
+// A failing seed draws a ladder and tells how it is replayed, and gives the same again.
+func TestFailureReplays(t *testing.T) {
+	const seed = 12
+	fail := func() string {
+		n := Draw(seed)
+		n.After(10*time.Hour, func() { n.violated("test") })
+		_, err := simulate(n)
+		if err == nil {
+			t.Fatal("no failure")
+		}
+		return failing(seed, n, err)
+	}
+	first := fail()
+	for _, want := range []string{"seed 12: test", "replay: go test ./test/sim -run TestNetworks -seed 12\n", "-->|", "request", "response", "replaced"} {
+		if !strings.Contains(first, want) {
+			t.Errorf("without %q:\n%s", want, first)
+		}
+	}
+	if again := fail(); again != first {
+		t.Errorf("another run:\n%s\n%s", first, again)
 	}
 }
