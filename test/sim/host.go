@@ -44,6 +44,7 @@ type Host struct {
 	sent    sentBefore
 	kept    map[uint64][]byte     // the state of its IKE SAs, for another daemon
 	early   []engine.StewardInput // held back, nil: nothing is
+	books   books
 	dead    bool
 	rand    *rand.ChaCha8
 	waiters uint64
@@ -60,6 +61,7 @@ func (w *World) Host(name string, addr netip.Addr, c *conf.Config) *Host {
 
 func (w *World) newHost(name string, addr netip.Addr, c *conf.Config) *Host {
 	h := &Host{Name: name, Addr: addr, home: addr, world: w, Outcomes: make(map[uint64]engine.Outcome), kept: make(map[uint64][]byte)}
+	h.books = books{make(map[uint64]bool), make(map[uint64]bool)}
 	var seed [32]byte
 	for i := range seed {
 		seed[i] = byte(w.rng.Uint32())
@@ -283,6 +285,7 @@ func (h *Host) Report(r ike.Report) {
 		h.world.note("%s: %s/%s: %s", h.Name, r.Conn, r.Child, r.Text)
 	}
 	h.world.remark(h, r)
+	h.book(r)
 	if r.Kind != ike.Step && r.Kind != ike.Warning {
 		h.tell(engine.Heard{Report: r})
 	}

@@ -47,7 +47,7 @@ var Impairments = map[string]func(n *Network){
 	"roaming":      func(n *Network) { n.often(time.Hour, n.roam) },
 	"slow plane": func(n *Network) {
 		for _, x := range n.Nodes {
-			x.Lag = n.between(time.Second, 5*time.Second)
+			x.Lag = n.between(time.Second, slowest)
 		}
 	},
 	"no IKE_SA_INIT":       func(n *Network) { n.without1(wire.IKESAInit) },

@@ -181,6 +181,9 @@ func (h *Host) atRest() error {
 	if n := len(h.Plane.reserved); n > 0 {
 		return fmt.Errorf("%s: %d SPIs are reserved and not used", h.Name, n)
 	}
+	if err := h.balanced(); err != nil {
+		return err
+	}
 	return h.tickets()
 }
 

@@ -92,9 +92,16 @@ func DrawWith(seed uint64, impairments ...string) *Network {
 }
 
 func (n *Network) boot(x *node) {
+	was := x.Host
 	x.Host = n.Host(fmt.Sprint("host", x.addr.As4()[3]-1), x.addr, x.conf)
+	if was != nil { // it is the same machine
+		x.Lag, x.Drift = was.Lag, was.Drift
+	}
 	n.guard(x)
 }
+
+// slowest is the longest lag of a data plane.
+const slowest = 5 * time.Second
 
 func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}) }
 
@@ -105,7 +112,7 @@ func (n *Network) guard(x *node) {
 	h.guarded = nil
 	x.loads++
 	loads := x.loads
-	n.After(time.Second+2*h.Lag, func() {
+	n.After(time.Second+2*slowest, func() {
 		if x.loads != loads {
 			return
 		}
@@ -114,8 +121,11 @@ func (n *Network) guard(x *node) {
 				if x == p.b {
 					f = back(f)
 				}
-				if x.traps(p) {
-					h.guarded = append(h.guarded, f)
+				if !x.traps(p) {
+					continue
+				}
+				if h.guarded = append(h.guarded, f); h.Plane.policy(f) == nil {
+					n.violated("%s has no policy for %v > %v, which leaves in the clear", h.Name, f.Src, f.Dst)
 				}
 			}
 		}

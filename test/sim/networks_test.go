@@ -31,6 +31,7 @@ const (
 	calmTime    = 4 * time.Hour
 	maxMessages = 2500             // of a hasty network
 	slice       = 10 * time.Minute // after which the bounds are looked at
+	maxSteps    = 100000           // in that time; more is a loop
 )
 
 // A run makes much garbage, and keeps little.
@@ -62,7 +63,11 @@ func simulate(n *Network) (days float64, err error) {
 func (n *Network) pass(d time.Duration, messages int) error {
 	broken := func() bool { return n.breach != nil }
 	for end, most := n.now.Add(d), n.sent+messages; n.now < end && (n.sent < most || !n.temper.hasty) && !broken(); {
+		before := n.steps
 		n.Run(min(slice, end.Sub(n.now)), broken)
+		if n.steps-before > maxSteps {
+			return fmt.Errorf("%d steps in %s", n.steps-before, slice)
+		}
 		for _, x := range n.Nodes {
 			if err := x.bounded(); err != nil {
 				return err
@@ -239,7 +244,7 @@ func TestImpairments(t *testing.T) {
 						t.Error(failing(seed, x, err))
 					}
 				}
-				acted = acted || n.steps() != same.steps()
+				acted = acted || n.happened() != same.happened()
 			}
 			if !acted {
 				t.Error("nothing has come of it")
@@ -248,8 +253,8 @@ func TestImpairments(t *testing.T) {
 	}
 }
 
-// steps counts what has happened.
-func (n *Network) steps() int {
+// happened counts what has happened.
+func (n *Network) happened() int {
 	c := n.sent + int(n.World.count)
 	n.eachNAT(func(x *node) { c += int(n.nats[x.addr].last) })
 	return c

@@ -46,6 +46,7 @@ type World struct {
 	now      ike.Instant
 	events   events
 	count    uint64
+	steps    int
 	rng      *rand.Rand
 	hosts    map[netip.Addr]*Host
 	nats     map[netip.Addr]*nat // by inside and by outside address
@@ -134,6 +135,7 @@ func (w *World) next() ike.Instant {
 
 // step does what is due: one event, or else what the hosts' timers want.
 func (w *World) step() {
+	w.steps++
 	if len(w.events) > 0 && w.events[0].at <= w.now {
 		heap.Pop(&w.events).(event).do()
 		return
