@@ -24,6 +24,7 @@ const (
 	ChildRekeyed                   // a child SA was replaced by another (Report.NewID)
 	Failed                         // an attempt at an IKE SA or a child SA failed; Why says why
 	ReauthDue                      // the IKE SA is to be replaced by a new one with authentication (make-before-break), with Why (Redirected) at another gateway; it goes on meanwhile
+	PeerLives                      // a peer answers again for which ReauthDue has asked for another IKE SA
 	IKEMoved                       // an IKE SA and its children have other addresses or ports; Path is the new one
 )
 

@@ -3,11 +3,13 @@ package ike
 // Keeper is a Machine that another process can carry on.
 type Keeper interface {
 	Machine
-	// Snapshot appends all that the other process has to know, secrets included, to b.
-	// It is false when the IKE SA cannot be carried on as it is now: the other process
+	// Snapshot gives all that the other process has to know, secrets included, in parts:
+	// the IKE SA is part 0, and comes last; the others, by the unique IDs of children,
+	// seldom change. The data belongs to the machine again when part returns. It is false,
+	// and nothing that was given counts, when the IKE SA cannot be carried on as it is now: the other process
 	// sets it up anew. What is gathered for an exchange is not in it, nor a request of
 	// the peer that was not answered yet: both begin again.
-	Snapshot(b []byte) ([]byte, bool)
+	Snapshot(part func(id uint64, data []byte)) bool
 }
 
 // TakeOver is the first event of a machine that was made from a snapshot: it adopts its

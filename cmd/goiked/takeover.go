@@ -74,6 +74,10 @@ func (d *daemon) leave(s os.Signal) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
 	d.engine.Leave(ctx)
 	cancel()
+	if !d.store.Usable() {
+		d.warn("what another goiked could take over could not be written down")
+		return
+	}
 	d.log.Info("ending: the next goiked takes over", "signal", s.String())
 	d.quit()
 }

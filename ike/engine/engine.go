@@ -74,11 +74,12 @@ type Engine struct {
 	feed    feed
 	key     uint64 // of the hash that spreads first messages
 
-	stop   context.CancelFunc
-	ctx    context.Context
-	shards sync.WaitGroup
-	serve  sync.WaitGroup // readers, watcher, locators
-	err    chan error
+	stop    context.CancelFunc
+	ctx     context.Context
+	closing chan struct{} // closed when Close begins
+	shards  sync.WaitGroup
+	serve   sync.WaitGroup // readers, watcher, locators
+	err     chan error
 
 	mu   sync.Mutex
 	conf *conf.Config
@@ -102,7 +103,7 @@ func New(cfg Config) *Engine {
 	if cfg.Sources == nil {
 		cfg.Sources = NewSources(0)
 	}
-	e := &Engine{cfg: cfg, started: time.Now(), boot: sinceBoot(), err: make(chan error, 4), conf: cfg.Conf}
+	e := &Engine{cfg: cfg, started: time.Now(), boot: sinceBoot(), closing: make(chan struct{}), err: make(chan error, 4), conf: cfg.Conf}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.key = seed(cfg.Rand)
 	e.workers = newWorkers(runtime.GOMAXPROCS(0), jobLimit, cfg.Rand)
@@ -110,6 +111,7 @@ func New(cfg Config) *Engine {
 	e.steward = newStewardRunner(e)
 	e.makeShards()
 	e.takeOver(cfg.Left)
+	e.cfg.Left = nil
 	e.steward.in.put(Attached{Networks: cfg.Attached}, Load{Config: cfg.Conf})
 	for _, r := range e.runners {
 		r.flush()
@@ -329,6 +331,7 @@ const forceTime = 2 * time.Second
 // the policies and ends all goroutines. The data plane and the transport are the
 // caller's to close, afterwards.
 func (e *Engine) Close(ctx context.Context) {
+	close(e.closing)
 	if _, err := e.command(ctx, func(w uint64) StewardInput { return Stop{Waiter: w} }); err != nil {
 		forced, cancel := context.WithTimeout(context.Background(), forceTime)
 		_, _ = e.command(forced, func(w uint64) StewardInput { return Stop{Waiter: w, Force: true} })

@@ -54,7 +54,7 @@ func (m *fakes) make(b ike.Birth) *fake {
 func (m *fakes) Dial(b ike.Birth, _ *conf.Connection, _ ike.Path) ike.Machine { return m.make(b) }
 func (m *fakes) Respond(b ike.Birth, _ ike.Path) ike.Machine                  { return m.make(b) }
 
-func (m *fakes) Restore(b ike.Birth, _ *conf.Connection, _ []byte) (ike.Machine, error) {
+func (m *fakes) Restore(b ike.Birth, _ *conf.Connection, _ map[uint64][]byte) (ike.Machine, error) {
 	return m.make(b), nil
 }
 

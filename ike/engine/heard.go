@@ -30,6 +30,8 @@ func (s *Steward) heard(now ike.Instant, r ike.Report) {
 		s.attemptFailed(now, r)
 	case ike.ReauthDue:
 		s.reauthenticate(now, r)
+	case ike.PeerLives:
+		s.peerLives(now, r)
 	}
 }
 

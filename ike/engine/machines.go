@@ -14,7 +14,7 @@ type Machines interface {
 	Dial(b ike.Birth, conn *conf.Connection, path ike.Path) ike.Machine
 	Respond(b ike.Birth, path ike.Path) ike.Machine
 	// Restore makes a machine from its snapshot; see ike.Keeper and ike.TakeOver.
-	Restore(b ike.Birth, conn *conf.Connection, data []byte) (ike.Machine, error)
+	Restore(b ike.Birth, conn *conf.Connection, parts map[uint64][]byte) (ike.Machine, error)
 	// CheckFirst tells whether a message is a first one that is worth a machine.
 	CheckFirst(h wire.Header, b []byte) error
 	// RefuseVersion answers a request of a major version that is too high.

@@ -49,6 +49,21 @@ func (s *Steward) reauthenticate(now ike.Instant, r ike.Report) {
 	s.reconcile(now, l)
 }
 
+// peerLives keeps an IKE SA that was to be replaced since its peer was silent, and ends
+// the attempt at another one.
+func (s *Steward) peerLives(now ike.Instant, r ike.Report) {
+	sa := s.sas[r.IKE]
+	if sa == nil || !sa.leaving || sa.link.ikes > 0 {
+		return
+	}
+	l := sa.link
+	sa.stay()
+	if other := s.sas[l.attempt]; l.attempt != 0 && other != nil {
+		s.end(other, ike.Terminate{Why: "the peer answers by the IKE SA that is there"})
+	}
+	s.reconcile(now, l)
+}
+
 // stay keeps an IKE SA that was to be replaced.
 func (sa *phase1) stay() {
 	if !sa.leaving {

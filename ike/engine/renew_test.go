@@ -164,3 +164,25 @@ func TestPeerReauthenticates(t *testing.T) {
 		})
 	}
 }
+
+// An attempt at another IKE SA ends when the peer of the silent one answers after all.
+func TestPeerLivesAfterAll(t *testing.T) {
+	o := newOffice(t, siteConfig(conf.Start))
+	sa := o.locate(nil).ID
+	o.up(sa, true, "lan")
+	o.tickets, o.orders = nil, nil
+	o.handle(Heard{ike.Report{Kind: ike.ReauthDue, Conn: "site", IKE: sa}})
+	other := o.locate(nil).ID
+	o.handle(Heard{ike.Report{Kind: ike.PeerLives, Conn: "site", IKE: sa}})
+	if len(o.orders) != 1 || o.orders[0].IKE != other {
+		t.Fatalf("orders %+v", o.orders)
+	}
+	if _, ok := o.orders[0].Event.(ike.Terminate); !ok {
+		t.Errorf("it was given %+v", o.orders[0].Event)
+	}
+	o.handle(Heard{ike.Report{Kind: ike.Failed, Conn: "site", IKE: other, Why: &ike.Refusal{Cause: ike.Terminated}}})
+	o.wait(time.Hour)
+	if c := o.s.Conns()[0]; c.State != "up" || len(o.s.sas) != 1 || len(o.orders) != 1 {
+		t.Errorf("%+v, %d IKE SAs, orders %+v", c, len(o.s.sas), o.orders)
+	}
+}

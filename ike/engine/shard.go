@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"net/netip"
 	"slices"
@@ -104,8 +105,8 @@ type entry struct {
 	conn    string   // empty while unknown
 	reqIDs  []uint32 // of its children
 	closed  bool
-	kept    bool        // its state is written down
-	trusts  ike.Instant // until when nobody is listened to who says that the peer has lost it
+	kept    map[uint64]uint64 // parts of its state that are written down, with hashes
+	trusts  ike.Instant       // until when nobody is listened to who says that the peer has lost it
 }
 
 // Shard owns IKE SAs: it gives them what comes in and carries out what they want.
@@ -131,6 +132,8 @@ type Shard struct {
 	drops            [dropReasons]uint64
 	digests          map[string][sha256.Size]byte // of connections
 	digestsOf        *conf.Config
+	parts            []Kept // of the step under way
+	hash             maphash.Seed
 }
 
 // NewShard returns a shard without IKE SAs.
@@ -140,6 +143,7 @@ func NewShard(cfg ShardConfig, out Outside) *Shard {
 		bySPI: make(map[uint64]*entry), byID: make(map[uint64]*entry), byReqID: make(map[uint32]*entry),
 		half:   newHalfOpen(cfg.Config.Limits, cfg.Count),
 		nextID: cfg.FirstID,
+		hash:   maphash.MakeSeed(),
 		// A lost peer may send for thousands of dead SAs; a hundred answers a second
 		// are enough to let it find out.
 		refusal:   bucket{interval: 10 * time.Millisecond, burst: 100},

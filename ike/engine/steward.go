@@ -137,7 +137,7 @@ func NewSteward(cfg StewardConfig, out StewardOutside) *Steward {
 // Handle handles one input.
 func (s *Steward) Handle(now ike.Instant, in StewardInput) {
 	switch in := in.(type) {
-	case reserved:
+	case Had:
 		s.reserve(in)
 	case Load:
 		s.load(now, in.Config)

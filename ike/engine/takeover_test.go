@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,8 +19,10 @@ import (
 // keeper is a fake that another process can carry on, while its state says so.
 type keeper struct{ *fake }
 
-func (k keeper) Snapshot(b []byte) ([]byte, bool) {
-	return append(b, "state"...), k.status.State == ike.Up
+func (k keeper) Snapshot(part func(uint64, []byte)) bool {
+	part(40, []byte("child"))
+	part(0, []byte("state"))
+	return k.status.State == ike.Up
 }
 
 // keepers makes keepers.
@@ -34,8 +37,8 @@ func (m *keepers) Dial(b ike.Birth, _ *conf.Connection, _ ike.Path) ike.Machine 
 	return keeper{m.make(b)}
 }
 
-func (m *keepers) Restore(b ike.Birth, c *conf.Connection, data []byte) (ike.Machine, error) {
-	if string(data) != "state" {
+func (m *keepers) Restore(b ike.Birth, c *conf.Connection, parts map[uint64][]byte) (ike.Machine, error) {
+	if string(parts[0]) != "state" || string(parts[40]) != "child" {
 		return nil, errors.New("another state")
 	}
 	m.restored = append(m.restored, c)
@@ -73,29 +76,32 @@ func TestKeep(t *testing.T) {
 	}
 	s, out := keeping(m, c)
 	s.Handle(0, Dial{ID: 1, Conn: c.Connections[0], Path: testPath})
-	if len(out.kept) != 1 || out.kept[0].SPI != m.made[0].birth.SPI || !bytes.HasSuffix(out.kept[0].Data, []byte("state")) {
-		t.Fatalf("kept %v", out.kept)
+	spi := m.made[0].birth.SPI
+	if k := out.kept; len(k) != 2 || k[0].SPI != spi || k[0].Part != 40 || string(k[0].Data) != "child" || k[1].SPI != spi || k[1].Part != 0 || !bytes.HasSuffix(k[1].Data, []byte("state")) {
+		t.Fatalf("kept %v", k)
 	}
+	parts := map[uint64][]byte{40: out.kept[0].Data, 0: out.kept[1].Data}
 	s.Handle(0, Order{IKE: 1, Event: ike.Notice{}})
-	if len(out.kept) != 1 {
+	s.Handle(0, Order{IKE: 1, Event: ike.Initiate{}})
+	if len(out.kept) != 2 {
 		t.Error("written down for nothing")
 	}
 	for range 2 {
 		s.Handle(0, Order{IKE: 1, Event: ike.Terminate{}})
 	}
-	if len(out.kept) != 2 || out.kept[1].SPI != out.kept[0].SPI || len(out.kept[1].Data) != 0 {
+	if k := out.kept; len(k) != 4 || k[2].SPI != spi || len(k[2].Data)+len(k[3].Data) != 0 || k[2].Part+k[3].Part != 40 {
 		t.Errorf("what cannot be carried on is kept: %v", out.kept)
 	}
 
 	// Another process carries it on, unless the connection reads otherwise.
 	for _, changed := range []bool{false, true} {
-		m2 := &keepers{spi: out.kept[0].SPI}
+		m2 := &keepers{spi: spi}
 		c2 := &conf.Config{Connections: []*conf.Connection{{Name: "site"}}}
 		if changed {
 			c2.Connections[0].Margin = time.Minute
 		}
 		s2, out2 := keeping(m2, c2)
-		st, err := s2.TakeOver(5, out.kept[0])
+		st, err := s2.TakeOver(5, spi, parts)
 		if err != nil || len(m2.restored) != 1 || (m2.restored[0] == nil) != changed || (len(st.Children) == 0) != changed {
 			t.Fatalf("changed %v: %v, %v, %+v", changed, err, m2.restored, st)
 		}
@@ -107,14 +113,14 @@ func TestKeep(t *testing.T) {
 		if n := len(m2.made[0].events); !changed && n != 2 {
 			t.Errorf("its child is not known: %d events", n)
 		}
-		if _, err := s2.TakeOver(5, out.kept[0]); err == nil {
+		if _, err := s2.TakeOver(5, spi, parts); err == nil {
 			t.Error("taken over twice")
 		}
 		_ = out2
 	}
 	s3, _ := keeping(&keepers{spi: 1}, c)
-	for _, data := range [][]byte{nil, out.kept[0].Data[:20], append(bytes.Clone(out.kept[0].Data), 'x'), out.kept[0].Data} {
-		if _, err := s3.TakeOver(5, Kept{out.kept[0].SPI, data}); err == nil {
+	for _, data := range [][]byte{nil, parts[0][:20], append(bytes.Clone(parts[0]), 'x'), parts[0]} {
+		if _, err := s3.TakeOver(5, spi, map[uint64][]byte{0: data, 40: parts[40]}); err == nil {
 			t.Errorf("%q is taken over", data)
 		}
 	}
@@ -123,7 +129,7 @@ func TestKeep(t *testing.T) {
 // The request IDs of what was taken over stay, and nothing else gets them.
 func TestReservedReqIDs(t *testing.T) {
 	o := newOffice(t, &conf.Config{})
-	o.handle(reserved{map[string]uint32{"site/voice": FirstReqID, "gone/lan": FirstReqID + 1}})
+	o.handle(Had{map[string]uint32{"site/voice": FirstReqID, "gone/lan": FirstReqID + 1}})
 	o.handle(Load{Config: twoChildren(conf.OnDemand)})
 	l := o.s.byName["site"]
 	if l.reqIDs["voice"] != FirstReqID || l.reqIDs["lan"] != FirstReqID+2 {
@@ -155,58 +161,90 @@ func (l *ledger) Write(records []Kept) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, k := range records {
-		if l.kept[k.SPI] = bytes.Clone(k.Data); len(k.Data) == 0 {
-			delete(l.kept, k.SPI)
+		if l.kept[k.Part] = bytes.Clone(k.Data); len(k.Data) == 0 {
+			delete(l.kept, k.Part)
 		}
 	}
 	return l.err
 }
 
-// Leave waits until nothing is under way, for a bounded time, and a store that fails is
-// told once.
+// Leave waits until nothing is under way, for a bounded time; then nothing happens any
+// more. A store that fails is told once.
 func TestHandOver(t *testing.T) {
-	defer goleak.VerifyNone(t)
-	c := &conf.Config{Connections: []*conf.Connection{{Name: "site"}}}
-	var mu sync.Mutex
-	warned := 0
-	store := &ledger{kept: make(map[uint64][]byte), err: errors.New("no space")}
-	m := &keepers{}
-	m.script = func(f *fake, ev ike.Event, fx *ike.Effects) {
-		if _, ok := ev.(ike.Initiate); ok {
-			f.status.State, f.status.Active = ike.Up, []string{"IKE_DPD"}
-			fx.Do(ike.Send{Path: testPath})
+	for _, busy := range []bool{true, false} {
+		defer goleak.VerifyNone(t)
+		var warned atomic.Int32
+		store := &ledger{kept: make(map[uint64][]byte), err: errors.New("no space")}
+		e, m := dialled(store, busy, func(r ike.Report) {
+			if r.Kind == ike.Warning {
+				warned.Add(1)
+			}
+		})
+		limit := 50 * time.Millisecond
+		if !busy {
+			limit = time.Hour
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		e.Leave(ctx)
+		if (ctx.Err() != nil) != busy {
+			t.Errorf("busy %v: it has waited: %v", busy, ctx.Err())
+		}
+		cancel()
+		e.runners[0].in.put(shardItem{in: Order{IKE: 1, Event: ike.Notice{}}})
+		if n := len(m.made[0].events); n != 1 { // nobody else looks at it
+			t.Errorf("busy %v: %d events", busy, n)
+		}
+		store.mu.Lock()
+		if len(store.kept) != 2 {
+			t.Errorf("busy %v: kept %v", busy, store.kept)
+		}
+		store.mu.Unlock()
+		if n := warned.Load(); n != 1 {
+			t.Errorf("busy %v: warned %d times", busy, n)
+		}
+		ctx, cancel = context.WithCancel(context.Background())
+		cancel()
+		e.Close(ctx)
+		if n := len(m.made[0].events); n < 2 {
+			t.Errorf("busy %v: %d events in the end", busy, n)
 		}
 	}
+}
+
+// dialled is an engine with one IKE SA, which may be in the middle of something.
+func dialled(store Store, busy bool, log func(ike.Report)) (*Engine, *keepers) {
+	c := &conf.Config{Connections: []*conf.Connection{{Name: "site"}}}
+	m := &keepers{}
+	m.script = func(f *fake, ev ike.Event, fx *ike.Effects) {
+		if _, ok := ev.(ike.Initiate); !ok {
+			return
+		}
+		if f.status.State = ike.Up; busy {
+			f.status.Active = []string{"IKE_DPD"}
+		}
+		fx.Do(ike.Send{Path: testPath})
+	}
 	e := New(Config{
-		Machines: m, Cookies: demands{}, Plane: &None{}, Transport: &silent{}, Conf: c, Shards: 1, Store: store,
-		Log: func(r ike.Report) {
-			mu.Lock()
-			defer mu.Unlock()
-			if r.Kind == ike.Warning {
-				warned++
-			}
-		},
+		Machines: m, Cookies: demands{}, Plane: &None{}, Transport: &silent{}, Conf: c, Shards: 1, Store: store, Log: log,
 	})
 	e.runners[0].in.put(shardItem{in: Dial{ID: 1, Conn: c.Connections[0], Path: testPath}})
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	e.Leave(ctx)
-	if ctx.Err() == nil {
-		t.Error("it has not waited")
-	}
-	cancel()
-	_, _ = atShard(context.Background(), e.runners[0], func(*Shard) bool { m.made[0].status.Active = nil; return true })
-	e.Leave(context.Background())
+	return e, m
+}
+
+// What cannot be restored is not left for the process after this one.
+func TestTakeOverFails(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	store := &ledger{kept: map[uint64][]byte{5: []byte("of another version"), 6: nil}}
+	e := New(Config{
+		Machines: &keepers{}, Cookies: demands{}, Plane: &None{}, Transport: &silent{}, Conf: &conf.Config{}, Shards: 1,
+		Store: store, Left: []Kept{{9, 5, []byte("of another version")}},
+	})
 	store.mu.Lock()
-	if len(store.kept) != 1 {
-		t.Errorf("kept %v", store.kept)
+	if _, there := store.kept[5]; there {
+		t.Error("it is still there")
 	}
 	store.mu.Unlock()
-	mu.Lock()
-	if warned != 1 {
-		t.Errorf("warned %d times", warned)
-	}
-	mu.Unlock()
-	ctx, cancel = context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	e.Close(ctx)
 }

@@ -87,6 +87,7 @@ func (sa *SA) receiveReply(now ike.Instant, h wire.Header, dg ike.Datagram, fx *
 	}
 	sa.moved(now, dg.Path, fx)
 	sa.answeredBy(now, dg.Path, fx)
+	sa.lives(fx)
 	x := sa.active
 	x.reply(sa, now, m, fx)
 }

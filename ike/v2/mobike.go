@@ -218,6 +218,10 @@ func (sa *SA) serveMobility(now ike.Instant, m *message, fx *ike.Effects) (answe
 	if n := wire.FindNotify(m.payloads, wire.NotifyNoNATsAllowed); n != nil && string(n.Data) != string(noNATs(m.path)) {
 		return []wire.Payload{&wire.Notify{Kind: wire.NotifyUnexpectedNATDetected}}
 	}
+	if to := m.path.Remote.Addr(); tunnelled(sa.conn, to, sa.path.Remote.Addr(), remoteNetworks) {
+		sa.say(fx, ike.Warning, "the peer wants to move to %s, which is inside of the tunnel: refused", to)
+		return []wire.Payload{&wire.Notify{Kind: wire.NotifyUnacceptableAddresses}}
+	}
 	nat, was := sa.nat, sa.path
 	if seenAs(m.payloads) != nil {
 		nat = detectNAT(m.header, m.path, m.payloads)

@@ -329,6 +329,19 @@ func TestNoNATsAllowed(t *testing.T) {
 	}
 }
 
+// A peer whose message has come through the tunnel cannot be followed there.
+func TestUnacceptableAddress(t *testing.T) {
+	n, a, b := mobile(t)
+	was := b.path
+	data := craft(t, a, wire.Informational, &wire.Notify{Kind: wire.NotifyUpdateSAAddresses})
+	inside := ike.Path{Local: was.Local, Remote: netip.MustParseAddrPort("10.1.0.1:4500")}
+	before := len(n.sent)
+	n.b.step(b, ike.Datagram{Path: inside, Data: data})
+	if got := notifies(n.open(a, n.sent[before].data)); got != "UNACCEPTABLE_ADDRESSES" || b.path != was || b.children[0].Path != was {
+		t.Errorf("answered %s, path %v", got, b.path)
+	}
+}
+
 // COOKIE2 comes back as it came, and a peer that returns another is not trusted (RFC
 // 4555, 3.7).
 func TestReturnRoutability(t *testing.T) {

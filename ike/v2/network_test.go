@@ -244,7 +244,7 @@ func (n *network) story() string {
 }
 
 func kindWord(k ike.ReportKind) string {
-	return []string{"Step", "Warning", "IKEUp", "IKEDown", "IKERekeyed", "ChildUp", "ChildDown", "ChildRekeyed", "Failed", "ReauthDue", "IKEMoved"}[k]
+	return []string{"Step", "Warning", "IKEUp", "IKEDown", "IKERekeyed", "ChildUp", "ChildDown", "ChildRekeyed", "Failed", "ReauthDue", "PeerLives", "IKEMoved"}[k]
 }
 
 // header returns the header of a message.

@@ -3,6 +3,7 @@ package v2
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/crypto"
@@ -19,16 +20,16 @@ import (
 // the unique ID, the configuration and the addresses are used. conn is the
 // connection that it is of, nil when that is not configured any more or reads otherwise:
 // then it can only be ended, and has no children. Damage of any kind is an error.
-func (Machines) Restore(b ike.Birth, conn *conf.Connection, data []byte) (ike.Machine, error) {
-	sa, err := restore(b, conn, data)
+func (Machines) Restore(b ike.Birth, conn *conf.Connection, parts map[uint64][]byte) (ike.Machine, error) {
+	sa, err := restore(b, conn, parts)
 	if err != nil {
 		return nil, err
 	}
 	return sa, nil
 }
 
-func restore(b ike.Birth, conn *conf.Connection, data []byte) (*SA, error) {
-	r := &restorer{Reader: record.Reader{B: data}, conn: conn}
+func restore(b ike.Birth, conn *conf.Connection, parts map[uint64][]byte) (*SA, error) {
+	r := &restorer{Reader: record.Reader{B: parts[0]}, conn: conn, parts: parts}
 	if f := r.U8(); r.Err == nil && f != snapshotFormat {
 		return nil, fmt.Errorf("an IKE SA in format %d, this goiked knows format %d", f, snapshotFormat)
 	}
@@ -51,10 +52,11 @@ func restore(b ike.Birth, conn *conf.Connection, data []byte) (*SA, error) {
 // restorer reads a snapshot.
 type restorer struct {
 	record.Reader
-	sa   *SA
-	conn *conf.Connection
-	out  *outgoing
-	all  []*child.SA
+	parts map[uint64][]byte
+	sa    *SA
+	conn  *conf.Connection
+	out   *outgoing
+	all   []*child.SA
 }
 
 func (r *restorer) instant() ike.Instant { return ike.Instant(r.U64()) } //nolint:gosec // the bits of one
@@ -163,12 +165,25 @@ func (r *restorer) times() {
 }
 
 func (r *restorer) children() {
-	n := r.Count(80)
+	n := r.Count(8)
 	if n > maxChildren {
 		r.Fail()
 	}
 	for ; n > 0 && r.Err == nil; n-- {
-		c := r.child()
+		id := r.U64()
+		data, ok := r.parts[id]
+		if !ok || id == 0 || slices.ContainsFunc(r.all, func(c *child.SA) bool { return c.ID == id }) {
+			r.Fail()
+			return
+		}
+		of := restorer{Reader: record.Reader{B: data}, sa: r.sa, conn: r.conn}
+		c := of.child()
+		if c.ID = id; of.End() != nil {
+			r.Fail()
+		}
+		if c.Conf != nil {
+			c.Limits = child.Limits(c.Conf, r.conn.Rekey, r.conn.RekeyFuzz, id)
+		}
 		r.all = append(r.all, c)
 		if r.conn != nil {
 			r.sa.children = append(r.sa.children, c)
@@ -177,7 +192,7 @@ func (r *restorer) children() {
 }
 
 func (r *restorer) child() *child.SA {
-	c := &child.SA{Conn: r.sa.conn.Name, Name: r.String(), ID: r.U64(), ReqID: r.U32()}
+	c := &child.SA{Conn: r.sa.conn.Name, Name: r.String(), ReqID: r.U32()}
 	if r.conn != nil {
 		var ok bool
 		if c.Conf, ok = r.conn.Child(c.Name); !ok {
@@ -195,9 +210,6 @@ func (r *restorer) child() *child.SA {
 	c.Unused = r.Bool()
 	c.Installed, c.RekeyAt, c.ExpireAt, c.UsedAt, c.IdleAt = r.instant(), r.instant(), r.instant(), r.instant(), r.instant()
 	c.Replaces = r.U64()
-	if c.Conf != nil {
-		c.Limits = child.Limits(c.Conf, r.conn.Rekey, r.conn.RekeyFuzz, c.ID)
-	}
 	if r.Bool() {
 		c.Waiting = &child.Keys{Encr: r.Bytes(), Integ: r.Bytes()}
 		if !child.KeysFit(*c.Waiting, c.Suite) {

@@ -55,6 +55,7 @@ type SA struct {
 	doomed      *deleteExchange // ends it, or what replaces it, when it is no longer being replaced
 	pending     bool            // made by the peer to replace one that we are replacing ourselves: not in use yet
 	mobile      mobility
+	beside      bool         // another was asked for beside this one, whose peer is silent
 	over        *ike.Refusal // why it is given up that was not established; the peer is being told
 	told        bool         // that was reported already
 	sync        synced

@@ -30,26 +30,33 @@ const (
 // Snapshot implements ike.Keeper. An IKE SA that is half-open, that is being replaced by
 // this side, or whose child both sides replace at the moment, cannot be carried on: what
 // decides about it is known to this process only.
-func (sa *SA) Snapshot(b []byte) ([]byte, bool) {
+func (sa *SA) Snapshot(part func(id uint64, data []byte)) bool {
 	if sa.closed || sa.established == ike.Never || sa.pending || sa.doomed != nil || sa.over != nil || !sa.keys.ready() {
-		return b, false
+		return false
 	}
-	w := &record.Writer{B: b}
-	w.U8(snapshotFormat)
-	s := snapper{sa: sa, w: w}
+	s := snapper{sa: sa, w: &record.Writer{}}
 	if !s.exchanges() {
-		return b, false
+		return false
 	}
+	w := s.w
+	for _, c := range s.children {
+		w.B = w.B[:0]
+		writeChild(w, c, s.began == c)
+		part(c.ID, w.B)
+	}
+	w.B = w.B[:0]
+	w.U8(snapshotFormat)
 	s.identity()
 	s.window()
 	s.times()
 	w.U32(uint32(len(s.children))) //nolint:gosec // at most maxChildren
 	for _, c := range s.children {
-		writeChild(w, c, s.began == c)
+		w.U64(c.ID)
 	}
 	s.leftovers()
 	s.write()
-	return w.B, true
+	part(0, w.B)
+	return true
 }
 
 // snapper writes a snapshot. It cuts what is under way to what another process can
@@ -274,7 +281,6 @@ func writeChild(w *record.Writer, c *child.SA, began bool) {
 		state = ike.ChildInstalled
 	}
 	w.String(c.Name)
-	w.U64(c.ID)
 	w.U32(c.ReqID)
 	w.U8(uint8(state))
 	w.U8(uint8(c.Mode))

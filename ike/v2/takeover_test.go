@@ -2,7 +2,7 @@ package v2
 
 import (
 	"bytes"
-	"slices"
+	"maps"
 	"testing"
 	"time"
 
@@ -19,18 +19,17 @@ func (h *host) restart() (carried int) {
 	h.sas, h.held = make(map[uint64]*SA), nil
 	var born []*SA
 	for _, sa := range list {
-		data, ok := sa.Snapshot([]byte("before"))
+		data := partsOf(sa)
 		sa.closed = true
-		if !ok {
+		if data == nil {
 			continue
 		}
-		data = bytes.TrimPrefix(data, []byte("before"))
 		m, err := (Machines{}).Restore(ike.Birth{ID: sa.ID, Config: h.conf, Own: h.own}, h.conn(), data)
 		if err != nil {
 			h.t.Fatal(err)
 		}
 		heir := m.(*SA)
-		if again, ok := heir.Snapshot(nil); !ok || !bytes.Equal(again, data) {
+		if again := partsOf(heir); !maps.EqualFunc(again, data, bytes.Equal) {
 			h.t.Fatalf("%s: the snapshot of what was restored differs\n%x\n%x", h.name, data, again)
 		}
 		h.add(heir.SPI, heir)
@@ -91,7 +90,7 @@ func TestTakeOverOfLittle(t *testing.T) {
 		t.Errorf("%d IKE SAs", up)
 	}
 	a := n.a.list()[0]
-	data, _ := a.Snapshot(nil)
+	data := partsOf(a)
 	a.closed = true
 	m, err := (Machines{}).Restore(ike.Birth{ID: 77, Config: &conf.Config{Retransmit: testRetransmit}}, nil, data)
 	if err != nil {
@@ -154,19 +153,17 @@ func TestTakeOverAtAnyMoment(t *testing.T) {
 func FuzzRestore(f *testing.F) {
 	n, a, b := up(f)
 	for _, sa := range []*SA{a, b} {
-		data, ok := sa.Snapshot(nil)
-		if !ok {
-			f.Fatal("no snapshot")
-		}
-		f.Add(slices.Clone(data))
+		parts := partsOf(sa)
+		f.Add(parts[0], parts[sa.children[0].ID])
 	}
 	a.push(&deleteExchange{child: a.children[0], why: "test"})
 	n.intercept = func(packet) []packet { return nil }
 	n.a.step(a, ike.Timeout{})
-	data, _ := a.Snapshot(nil)
-	f.Add(data)
-	f.Fuzz(func(_ *testing.T, data []byte) {
-		m, err := (Machines{}).Restore(ike.Birth{ID: 1, Config: n.a.conf}, n.a.conn(), data)
+	parts := partsOf(a)
+	f.Add(parts[0], parts[a.children[0].ID])
+	child := a.children[0].ID
+	f.Fuzz(func(_ *testing.T, whole, part []byte) {
+		m, err := (Machines{}).Restore(ike.Birth{ID: 1, Config: n.a.conf}, n.a.conn(), map[uint64][]byte{0: whole, child: part})
 		if err != nil {
 			return
 		}
@@ -175,4 +172,13 @@ func FuzzRestore(f *testing.F) {
 		m.Step(n.now, ike.Timeout{}, &fx)
 		m.Status()
 	})
+}
+
+// partsOf is the snapshot of a machine, nil when it cannot be carried on.
+func partsOf(sa *SA) map[uint64][]byte {
+	parts := make(map[uint64][]byte)
+	if !sa.Snapshot(func(id uint64, data []byte) { parts[id] = bytes.Clone(data) }) {
+		return nil
+	}
+	return parts
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/goike/goike/conf"
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/wire"
 )
@@ -107,6 +108,28 @@ func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
 	if out.tries >= probeFrom {
 		sa.probe(fx)
 	}
+	if out.tries == besideFrom && sa.heard <= out.begun {
+		sa.tryBeside(fx)
+	}
+}
+
+// besideFrom is from which repetition of a liveness check on an IKE SA is set up beside
+// the silent one.
+const besideFrom = 2
+
+// tryBeside asks for a new IKE SA beside one whose peer is silent: a peer that was
+// restarted knows nothing of this one, and many say nothing about it. When it is the
+// network that is silent the new one is, too, and this one stays.
+func (sa *SA) tryBeside(fx *ike.Effects) {
+	_, asking := sa.active.(*liveness)
+	// A ticket brings it back as soon as it is known to be lost, and only then.
+	wanted := sa.conn.DPDAction == conf.DPDRestart && sa.mayReauthenticate() && !sa.conn.SessionResumption
+	if !asking || sa.state != ike.Up || !wanted {
+		return
+	}
+	s := sa.Status()
+	sa.beside = true
+	sa.report(fx, ike.Report{Kind: ike.ReauthDue, SA: &s, Text: "the peer is silent; it may have been restarted, so that phase 1 is tried anew beside this one"})
 }
 
 // suspected asks a peer for certainty that is said not to know the IKE SA any more
@@ -149,6 +172,14 @@ func (sa *SA) ask(now ike.Instant, fx *ike.Effects) {
 
 // probeFrom is which repetition of a request is sent by other paths, too.
 const probeFrom = 2
+
+// lives takes back that an IKE SA beside this one was asked for.
+func (sa *SA) lives(fx *ike.Effects) {
+	if sa.beside {
+		sa.beside = false
+		sa.report(fx, ike.Report{Kind: ike.PeerLives, Text: "the peer answers again"})
+	}
+}
 
 // unanswered ends an IKE SA whose peer does not answer.
 func (sa *SA) unanswered(now ike.Instant, fx *ike.Effects) {

@@ -20,24 +20,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Record is the state of one IKE SA, by the SPI that this host chose. Empty data: it is
-// gone.
+// DataPlane is the SPI of what the data plane hands over, which no IKE SA has. It is for
+// the next process alone: used twice it would repeat sequence numbers.
+const DataPlane = 0
+
+// MaxData is how much a record may hold; larger ones are not kept.
+const MaxData = maxRecord - 64
+
+// Record is a part of the state of an IKE SA, by the SPI that this host chose. Empty
+// data: it is gone.
 type Record struct {
-	SPI  uint64
-	Data []byte // secret
+	SPI, Part uint64
+	Data      []byte // secret
 }
+
+type place struct{ spi, part uint64 }
 
 // The file is a header and sealed records behind each other: the latest of an SPI
 // counts. Each is sealed with its place, so that none can be moved or left out.
 const (
 	fileName   = "state"
+	newSuffix  = ".new" // while it is written
 	magic      = "GOIKEST1"
 	genLen     = 16
 	headerLen  = len(magic) + genLen
 	lengthLen  = 4
+	placeLen   = 16
 	maxRecord  = 16 << 20
 	maxFile    = 1 << 30
 	compactMin = 1 << 20
+	growth     = 4 // how many times of what counts the file may hold
 )
 
 // Store is the file. Its methods are safe for concurrent use.
@@ -51,13 +63,14 @@ type Store struct {
 	gen     []byte
 	seq     uint64
 	size    int64
-	live    map[uint64][]byte // sealed anew when the file has grown too much
-	fill    int64             // octets of live
+	live    map[place][]byte // sealed anew when the file has grown too much
+	fill    int64            // octets of live
 	out     []byte
 }
 
 var (
 	errDamaged = errors.New("it is damaged")
+	errRevoked = errors.New("it could not be written to before, and keeps nothing any more")
 	errForeign = errors.New("its key is not there: it is of another machine, or of before that was started")
 )
 
@@ -65,7 +78,7 @@ var (
 // in no order. notice says in one line why that cannot be used, empty: it can, or there
 // is none. The error says that nothing can be kept, which is no reason not to start.
 func Open(dir string) (s *Store, left []Record, notice string, err error) {
-	s = &Store{dir: dir, live: make(map[uint64][]byte)}
+	s = &Store{dir: dir, live: make(map[place][]byte)}
 	if s.binding, err = bindingOf(dir); err != nil {
 		return nil, nil, "", err
 	}
@@ -78,11 +91,18 @@ func Open(dir string) (s *Store, left []Record, notice string, err error) {
 	case err != nil:
 		notice = fmt.Sprintf("%s cannot be used, all is set up anew: %v", s.path(), err)
 	}
-	if err := s.begin(); err != nil {
-		return nil, nil, notice, err
+	for _, r := range left {
+		if r.SPI != DataPlane {
+			s.note(r) // until the process says otherwise, which it may not come to
+		}
 	}
+	err = s.begin()
 	if oldGen != nil {
 		s.keys.forget(oldGen)
+	}
+	if err != nil {
+		_ = s.revoke() // err says why
+		return nil, nil, notice, err
 	}
 	return s, left, notice, nil
 }
@@ -125,7 +145,7 @@ func (s *Store) read() (left []Record, gen []byte, err error) {
 
 // records opens the records. What is cut off at the end was never acted upon.
 func (s *Store) records(aead cipher.AEAD, data []byte) ([]Record, error) {
-	latest := make(map[uint64][]byte)
+	latest := make(map[place][]byte)
 	header, rest := data[:headerLen], data[headerLen:]
 	for seq := uint64(0); len(rest) >= lengthLen; seq++ {
 		n := binary.BigEndian.Uint32(rest)
@@ -136,19 +156,19 @@ func (s *Store) records(aead cipher.AEAD, data []byte) ([]Record, error) {
 			break
 		}
 		plain, err := aead.Open(nil, nonce(seq), rest[lengthLen:lengthLen+int(n)], s.aad(header))
-		if err != nil || len(plain) < 8 {
+		if err != nil || len(plain) < placeLen {
 			return nil, errDamaged
 		}
-		spi := binary.BigEndian.Uint64(plain)
-		clear(latest[spi])
-		if delete(latest, spi); len(plain) > 8 {
-			latest[spi] = plain[8:]
+		at := place{binary.BigEndian.Uint64(plain), binary.BigEndian.Uint64(plain[8:])}
+		clear(latest[at])
+		if delete(latest, at); len(plain) > placeLen {
+			latest[at] = plain[placeLen:]
 		}
 		rest = rest[lengthLen+int(n):]
 	}
 	var left []Record
-	for spi, data := range latest {
-		left = append(left, Record{spi, data})
+	for at, data := range latest {
+		left = append(left, Record{at.spi, at.part, data})
 	}
 	return left, nil
 }
@@ -177,21 +197,20 @@ func (s *Store) begin() error {
 	if err := s.keys.put(gen, key); err != nil {
 		return err
 	}
-	name := s.path() + ".new"
-	_ = os.Remove(name)
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	f, err := s.create()
 	if err != nil {
+		s.keys.forget(gen)
 		return err
 	}
 	old, oldGen := s.file, s.gen
-	s.file, s.seal, s.gen, s.seq, s.size, s.fill = f, aead, gen, 0, int64(headerLen), 0
+	s.file, s.seal, s.gen, s.seq, s.size = f, aead, gen, 0, int64(headerLen)
 	s.out = append(append(s.out[:0], magic...), gen...)
-	for spi, data := range s.live {
-		s.append(Record{spi, data})
+	for at, data := range s.live {
+		s.append(Record{at.spi, at.part, data})
 	}
 	if _, err = f.Write(s.out); err == nil {
 		s.size = int64(len(s.out))
-		err = os.Rename(name, s.path())
+		err = os.Rename(s.path()+newSuffix, s.path())
 	}
 	if old != nil {
 		_ = old.Close()
@@ -200,10 +219,17 @@ func (s *Store) begin() error {
 	return err
 }
 
+// create creates the file under a name of its own.
+func (s *Store) create() (*os.File, error) {
+	name := s.path() + newSuffix
+	_ = os.Remove(name)
+	return os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+}
+
 // append seals a record behind those that are there.
 func (s *Store) append(r Record) {
-	plain := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(r.Data)), r.SPI)
-	plain = append(plain, r.Data...)
+	plain := binary.BigEndian.AppendUint64(make([]byte, 0, placeLen+len(r.Data)), r.SPI)
+	plain = append(binary.BigEndian.AppendUint64(plain, r.Part), r.Data...)
 	header := append([]byte(magic), s.gen...)
 	s.out = binary.BigEndian.AppendUint32(s.out, uint32(len(plain)+s.seal.Overhead())) //nolint:gosec // bounded by maxRecord
 	s.out = s.seal.Seal(s.out, nonce(s.seq), plain, s.aad(header))
@@ -211,13 +237,25 @@ func (s *Store) append(r Record) {
 	clear(plain)
 }
 
-// Write keeps records, in order, before it returns.
+// Write keeps records, in order, before it returns. After an error nothing is kept any
+// more, nor was: what is older than what happens would be worse than nothing.
 func (s *Store) Write(records []Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.file == nil {
+		return errRevoked
+	}
+	err := s.write(records)
+	if err != nil {
+		_ = s.revoke() // err says why
+	}
+	return err
+}
+
+func (s *Store) write(records []Record) error {
 	s.out = s.out[:0]
 	for _, r := range records {
-		if len(r.Data) > maxRecord-64 {
+		if len(r.Data) > MaxData {
 			r.Data = nil
 		}
 		s.append(r)
@@ -228,30 +266,62 @@ func (s *Store) Write(records []Record) error {
 		return fmt.Errorf("%s: %w", s.path(), err)
 	}
 	s.size += int64(n)
-	if s.size > compactMin && s.size > 4*s.fill {
+	if s.size > compactMin && s.size > growth*s.fill {
 		return s.begin()
 	}
 	return nil
 }
 
 func (s *Store) note(r Record) {
-	old := s.live[r.SPI]
+	at := place{r.SPI, r.Part}
+	old := s.live[at]
 	s.fill -= int64(len(old))
 	clear(old)
 	if len(r.Data) == 0 {
-		delete(s.live, r.SPI)
+		delete(s.live, at)
 		return
 	}
-	s.live[r.SPI] = append([]byte(nil), r.Data...)
+	s.live[at] = append([]byte(nil), r.Data...)
 	s.fill += int64(len(r.Data))
+}
+
+// Usable tells whether what was written is there for the next process.
+func (s *Store) Usable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.file != nil
 }
 
 // Remove removes the file and its key: there is nothing to take over.
 func (s *Store) Remove() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.keys.forget(s.gen)
-	return errors.Join(s.file.Close(), os.Remove(s.path()))
+	if s.file == nil {
+		return nil
+	}
+	return s.revoke()
+}
+
+// revoke makes the store one that keeps nothing. Without its key the file is of no use,
+// should it stay.
+func (s *Store) revoke() error {
+	if s.gen != nil {
+		s.keys.forget(s.gen)
+	}
+	var err error
+	if s.file != nil {
+		err = s.file.Close()
+	}
+	for at, data := range s.live {
+		clear(data)
+		delete(s.live, at)
+	}
+	s.file, s.seal, s.gen, s.fill = nil, nil, nil, 0
+	_ = os.Remove(s.path() + newSuffix)
+	if gone := os.Remove(s.path()); !errors.Is(gone, os.ErrNotExist) {
+		err = errors.Join(err, gone)
+	}
+	return err
 }
 
 func (s *Store) aad(header []byte) []byte {

@@ -35,7 +35,9 @@ func open(t *testing.T, dir string) (*Store, map[uint64]string, string) {
 	t.Cleanup(func() { s.keys.forget(s.gen) })
 	got := make(map[uint64]string)
 	for _, r := range left {
-		got[r.SPI] = string(r.Data)
+		if got[r.SPI] = string(r.Data); r.Part != r.SPI+1 {
+			t.Errorf("part %d of %d", r.Part, r.SPI)
+		}
 	}
 	return s, got, notice
 }
@@ -47,7 +49,7 @@ func write(t *testing.T, s *Store, records ...Record) {
 	}
 }
 
-func rec(spi uint64, data string) Record { return Record{spi, []byte(data)} }
+func rec(spi uint64, data string) Record { return Record{spi, spi + 1, []byte(data)} }
 
 // What was kept last is left, without what is gone; the file shows nothing of it.
 func TestKeep(t *testing.T) {
@@ -73,10 +75,10 @@ func TestKeep(t *testing.T) {
 	if _, err := s.keys.get(s.gen); err == nil {
 		t.Error("the key of the old file is still there")
 	}
+	write(t, s2, rec(1, ""), rec(2, ""))
 	if _, left, _ := open(t, dir); len(left) != 0 {
-		t.Errorf("of a process that kept nothing: %v", left)
+		t.Errorf("what is gone is left: %v", left)
 	}
-	_ = s2
 }
 
 // A stop leaves nothing.
@@ -112,13 +114,98 @@ func TestCompact(t *testing.T) {
 	}
 }
 
+// However much is kept, the file is not written anew all the time.
+func TestCompactSeldom(t *testing.T) {
+	s, _, _ := open(t, t.TempDir())
+	big := strings.Repeat("x", 100_000)
+	for spi := range uint64(30) { // together more than compactMin
+		write(t, s, rec(1+spi, big))
+	}
+	files := make(map[string]bool)
+	for i := range uint64(300) {
+		write(t, s, rec(1+i%30, big))
+		files[string(s.gen)] = true
+	}
+	if len(files) < 2 || len(files) > 300/30/(growth-1)+2 {
+		t.Errorf("%d files for 300 writes", len(files))
+	}
+}
+
+// What an earlier process has left stays for the one after the next when this one does
+// not come to write it; but not what the data plane hands over, which is used once.
+func TestLeftAgain(t *testing.T) {
+	dir := t.TempDir()
+	s, _, _ := open(t, dir)
+	write(t, s, rec(1, "one"), rec(2, "two"), rec(DataPlane, "numbers"))
+	s, left, _ := open(t, dir)
+	if want := map[uint64]string{1: "one", 2: "two", DataPlane: "numbers"}; !maps.Equal(left, want) {
+		t.Errorf("left %v", left)
+	}
+	write(t, s, rec(2, ""))
+	if _, left, _ = open(t, dir); !maps.Equal(left, map[uint64]string{1: "one"}) {
+		t.Errorf("left again %v", left)
+	}
+}
+
+// After a write that fails nothing is left, which would be older than what happened.
+func TestWriteFails(t *testing.T) {
+	dir := t.TempDir()
+	s, _, _ := open(t, dir)
+	write(t, s, rec(1, "one"))
+	gen := bytes.Clone(s.gen)
+	if err := s.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Write([]Record{rec(1, "one later")}); err == nil || s.Usable() {
+		t.Errorf("%v, usable %v", err, s.Usable())
+	}
+	if err := s.Write([]Record{rec(1, "later still")}); err == nil {
+		t.Error("it keeps again")
+	}
+	if list, _ := os.ReadDir(dir); len(list) != 0 {
+		t.Errorf("left: %v", list)
+	}
+	if _, err := s.keys.get(gen); err == nil {
+		t.Error("the key is still there")
+	}
+	if err := s.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Likewise when the file cannot be written anew.
+func TestBeginFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, _, _ := open(t, dir)
+	write(t, s, rec(1, "one"))
+	gen := bytes.Clone(s.gen)
+	if err := os.Mkdir(filepath.Join(dir, fileName+newSuffix), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, fileName+newSuffix, "x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := Open(dir); err == nil {
+		t.Fatal("opened")
+	}
+	if _, err := os.Stat(s.path()); err == nil {
+		t.Error("the old file is still there")
+	}
+	if _, err := s.keys.get(gen); err == nil {
+		t.Error("its key is still there")
+	}
+}
+
 // Whatever is not as it was written is refused as a whole: an older state of an IKE SA
 // would use its message IDs again. What is cut off at the end was not acted upon.
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()
 	keys := memory{}
 	binding := []byte("this start")
-	s := &Store{dir: dir, live: map[uint64][]byte{}, binding: binding, keys: keys}
+	s := &Store{dir: dir, live: map[place][]byte{}, binding: binding, keys: keys}
 	if err := s.begin(); err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +321,7 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	data := bytes.Repeat([]byte{7}, 1000)
 	for i := uint64(0); b.Loop(); i++ {
-		if err := s.Write([]Record{{1 + i%1000, data}}); err != nil {
+		if err := s.Write([]Record{{1 + i%1000, 0, data}}); err != nil {
 			b.Fatal(err)
 		}
 	}

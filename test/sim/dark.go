@@ -8,6 +8,8 @@ import (
 	"github.com/goike/goike/ike"
 )
 
+const day = 24 * time.Hour
+
 // darkness is for how long a tunnel has carried nothing.
 type darkness struct {
 	up        bool        // it carries

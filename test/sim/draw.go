@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/goike/goike/conf"
@@ -96,7 +97,11 @@ type shared struct {
 
 func (n *Network) agree(i, j int) shared {
 	a, b := n.Nodes[i], n.Nodes[j]
-	s := shared{name: fmt.Sprintf("%d-%d", i, j), children: 1, reauth: n.chance(0.12), mobike: a.roams || b.roams || n.chance(0.3)}
+	s := shared{name: fmt.Sprintf("%d-%d", i, j), children: 1, reauth: n.chance(0.12), mobike: n.chance(0.3)}
+	// With MOBIKE only a check of liveness finds out that a NAT has forgotten the IKE SA
+	// (RFC 4555, 3.9), and there is none while ESP comes.
+	forgetful := (a.nat || b.nat) && (slices.Contains(n.Impair, "nat reboot") || slices.Contains(n.Impair, "nat expiry"))
+	s.mobike = a.roams || b.roams || s.mobike && !forgetful
 	s.life, s.childLife = n.between(2*time.Hour, 12*time.Hour), n.between(time.Hour, 3*time.Hour)
 	if n.temper.hasty {
 		s.life, s.childLife = n.between(time.Minute, time.Hour), n.between(20*time.Second, 20*time.Minute)

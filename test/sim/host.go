@@ -42,8 +42,9 @@ type Host struct {
 	waiting int        // results that are on their way
 	guarded []esp.Flow // packets that must not leave in the clear
 	sent    sentBefore
-	kept    map[uint64][]byte     // the state of its IKE SAs, for another daemon
-	early   []engine.StewardInput // held back, nil: nothing is
+	life    int                          // how many processes have been in the place of the first
+	kept    map[uint64]map[uint64][]byte // the state of its IKE SAs, for the next process
+	early   *[]engine.StewardInput       // what the steward is told when it knows its configuration
 	books   books
 	dead    bool
 	rand    *rand.ChaCha8
@@ -60,49 +61,60 @@ func (w *World) Host(name string, addr netip.Addr, c *conf.Config) *Host {
 }
 
 func (w *World) newHost(name string, addr netip.Addr, c *conf.Config) *Host {
-	h := &Host{Name: name, Addr: addr, home: addr, world: w, Outcomes: make(map[uint64]engine.Outcome), kept: make(map[uint64][]byte)}
-	h.books = books{make(map[uint64]bool), make(map[uint64]bool)}
+	h := &Host{Name: name, Addr: addr, home: addr, world: w, Outcomes: make(map[uint64]engine.Outcome)}
 	var seed [32]byte
 	for i := range seed {
 		seed[i] = byte(w.rng.Uint32())
 	}
 	h.rand = rand.NewChaCha8(seed)
-	h.Shard = engine.NewShard(engine.ShardConfig{
-		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Tickets: v2.NewTickets(h.rand), Config: c, Rand: h.rand,
-		FirstID: 2, StepID: 2, Own: []netip.Addr{addr}, Keep: w.Keep,
-	}, h)
-	h.Steward = engine.NewSteward(engine.StewardConfig{Seed: w.rng.Uint64(), FirstID: 1, StepID: 2}, h)
+	h.begin(c)
 	w.hosts[addr] = h
-	w.order = append(slices.DeleteFunc(w.order, func(x *Host) bool { return x.dead }), h)
+	w.order = append(slices.DeleteFunc(w.order, func(x *Host) bool { return x.dead && x.home == addr }), h)
 	return h
 }
 
-// Succeed starts a daemon that carries on what another has left that has died: the state
-// that it has kept, and what is in its data plane.
-func (w *World) Succeed(old *Host, c *conf.Config) *Host {
-	h := w.newHost(old.Name, old.Addr, c)
-	h.home, h.Drift, h.Lag, h.Plane, h.sent = old.home, old.Drift, old.Lag, old.Plane, old.sent
+// begin begins the process.
+func (h *Host) begin(c *conf.Config) {
+	id := uint64(1_000_000 * h.life) //nolint:gosec // a small number
+	h.kept = make(map[uint64]map[uint64][]byte)
+	h.books = books{make(map[uint64]bool), make(map[uint64]bool)}
+	h.Shard = engine.NewShard(engine.ShardConfig{
+		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Tickets: v2.NewTickets(h.rand), Config: c, Rand: h.rand,
+		FirstID: id + 2, StepID: 2, Own: []netip.Addr{h.Addr}, Keep: h.world.Keep,
+	}, h)
+	h.Steward = engine.NewSteward(engine.StewardConfig{Seed: h.world.rng.Uint64(), FirstID: id + 1, StepID: 2}, h)
+}
+
+// Restart puts another process in the place of the host's, at once and without a word to
+// anybody: what was kept is carried on, and what the data plane holds is still there. It
+// tells how many IKE SAs are carried on.
+func (h *Host) Restart(c *conf.Config) (carried int) {
+	h.life++
+	h.waiting = 0
+	left := h.kept
+	h.begin(c)
 	h.Plane.succeed()
-	ids := make(map[string]uint32)
-	h.early = make([]engine.StewardInput, 0) // what is reported comes after the configuration
-	for _, spi := range slices.Sorted(maps.Keys(old.kept)) {
-		st, err := h.Shard.TakeOver(h.now(), engine.Kept{SPI: spi, Data: old.kept[spi]})
+	had, early := make(map[string]uint32), []engine.StewardInput(nil)
+	h.early = &early
+	for _, spi := range slices.Sorted(maps.Keys(left)) {
+		st, err := h.Shard.TakeOver(h.now(), spi, left[spi])
 		if err != nil {
-			w.violated("%s: an IKE SA is not taken over: %v", h.Name, err)
+			h.world.violated("%s: an IKE SA is not taken over: %v", h.Name, err)
+			continue
 		}
+		carried++
 		for _, k := range st.Children {
 			if k.ReqID < engine.FirstChildReqID {
-				ids[st.Conn+"/"+k.Name] = k.ReqID
+				had[st.Conn+"/"+k.Name] = k.ReqID
 			}
 		}
 	}
-	early := h.early
 	h.early = nil
-	for _, in := range append([]engine.StewardInput{engine.Reserved(ids), engine.Load{Config: c}}, early...) {
+	for _, in := range append([]engine.StewardInput{engine.Had{ReqIDs: had}, engine.Load{Config: c}}, early...) {
 		h.tell(in)
 	}
 	h.later(staleTime, func() { _ = h.install(h.Plane.stale()) })
-	return h
+	return carried
 }
 
 // staleTime is how long a data plane keeps what the daemon before has left, and nobody
@@ -151,11 +163,12 @@ func (h *Host) give(in engine.Input) {
 
 func (h *Host) tell(in engine.StewardInput) {
 	if h.early != nil {
-		h.early = append(h.early, in)
+		*h.early = append(*h.early, in)
 		return
 	}
+	life := h.life
 	h.world.After(wordTime, func() {
-		if !h.dead {
+		if !h.dead && life == h.life {
 			h.Steward.Handle(h.now(), in)
 		}
 	})
@@ -198,11 +211,15 @@ func (h *Host) receive(dg ike.Datagram) { h.give(engine.Received{Datagram: dg}) 
 
 // Keep implements engine.Outside.
 func (h *Host) Keep(k engine.Kept) {
-	if len(k.Data) == 0 {
-		delete(h.kept, k.SPI)
+	if h.kept[k.SPI] == nil {
+		h.kept[k.SPI] = make(map[uint64][]byte)
+	}
+	if h.kept[k.SPI][k.Part] = slices.Clone(k.Data); len(k.Data) > 0 {
 		return
 	}
-	h.kept[k.SPI] = slices.Clone(k.Data)
+	if delete(h.kept[k.SPI], k.Part); len(h.kept[k.SPI]) == 0 {
+		delete(h.kept, k.SPI)
+	}
 }
 
 // Send implements engine.Outside.
@@ -214,9 +231,12 @@ func (h *Host) Send(m ike.Send) {
 // later brings a result.
 func (h *Host) later(d time.Duration, f func()) {
 	h.waiting++
+	life := h.life
 	h.world.After(d, func() {
-		h.waiting--
-		f()
+		if life == h.life { // else nobody waits for it any more
+			h.waiting--
+			f()
+		}
 	})
 }
 
@@ -292,10 +312,10 @@ func (h *Host) Report(r ike.Report) {
 }
 
 // Dial implements engine.StewardOutside.
-func (h *Host) Dial(d engine.Dial) { h.world.After(wordTime, func() { h.give(d) }) }
+func (h *Host) Dial(d engine.Dial) { h.later(wordTime, func() { h.give(d) }) }
 
 // Order implements engine.StewardOutside.
-func (h *Host) Order(o engine.Order) { h.world.After(wordTime, func() { h.give(o) }) }
+func (h *Host) Order(o engine.Order) { h.later(wordTime, func() { h.give(o) }) }
 
 // Trap implements engine.StewardOutside.
 func (h *Host) Trap(ops []esp.Op) { h.later(planeTime+h.Lag, func() { _ = h.install(ops) }) }

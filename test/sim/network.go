@@ -66,12 +66,12 @@ func DrawWith(seed uint64, impairments ...string) *Network {
 	n.Quiet = true
 	n.rng = rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // a simulation
 	n.Changing, n.Changed = n.changing, n.changed
+	if n.Impair = n.pick(); len(impairments) > 0 {
+		n.Impair = impairments
+	}
 	n.temper = temper{hasty: n.chance(0.04), together: n.chance(0.4)}
 	n.nodes(2 + n.rng.IntN(4))
 	n.topology()
-	if n.Impair = impairments; len(impairments) == 0 {
-		n.Impair = n.pick()
-	}
 	n.Keep = slices.Contains(n.Impair, "takeover")
 	n.gentle = !slices.ContainsFunc(n.Impair, func(name string) bool { return !harmless[name] })
 	for i, x := range n.Nodes {
@@ -185,9 +185,9 @@ func (n *Network) succeed(x *node, after time.Duration) {
 		return
 	}
 	x.Die()
-	old := x.Host
 	n.After(after, func() {
-		x.Host = n.Succeed(old, x.conf)
+		x.dead = false
+		x.Restart(x.conf)
 		n.guard(x)
 	})
 }

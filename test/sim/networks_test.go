@@ -27,7 +27,6 @@ var (
 // How much a seed may take: a virtual day, or fewer when lifetimes of seconds make its
 // messages many. The last part of it is calm.
 const (
-	day         = 24 * time.Hour
 	calmTime    = 4 * time.Hour
 	maxMessages = 2500             // of a hasty network
 	slice       = 10 * time.Minute // after which the bounds are looked at

@@ -59,7 +59,7 @@ type World struct {
 // New returns an empty world.
 func New(seed uint64, f Faults) *World {
 	return &World{
-		Faults: f, rng: rand.New(rand.NewPCG(seed, 1)), //nolint:gosec // a simulation
+		Faults: f, Keep: true, rng: rand.New(rand.NewPCG(seed, 1)), //nolint:gosec // a simulation
 		links: make(map[[2]netip.Addr]*Link), hosts: make(map[netip.Addr]*Host), nats: make(map[netip.Addr]*nat),
 		known: make(map[uint32]*[2]esp.SA), spis: make(map[uint32]bool), keys: make(map[string]uint32),
 	}
