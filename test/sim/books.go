@@ -7,8 +7,21 @@ import (
 )
 
 // books are the IKE SAs and children that there are by the reports of a host, which are
-// all that its steward, its log and its users learn of them.
-type books struct{ ikes, children map[uint64]bool }
+// all that its steward, its log and its users learn of them. Of what was about to end when
+// the process began nobody was told.
+type books struct{ ikes, children, inherited map[uint64]bool }
+
+func newBooks() books {
+	return books{make(map[uint64]bool), make(map[uint64]bool), make(map[uint64]bool)}
+}
+
+// inherit enters what another process has left.
+func (b *books) inherit(st ike.Status) {
+	b.inherited[st.ID] = true
+	for _, c := range st.Children {
+		b.inherited[c.ID] = true
+	}
+}
 
 // book enters a report. What comes up was not there, what goes was, and so was what is
 // replaced.
@@ -20,19 +33,19 @@ func (h *Host) book(r ike.Report) {
 		ok = !b.ikes[r.IKE]
 		b.ikes[r.IKE] = true
 	case ike.IKERekeyed:
-		ok = b.ikes[r.IKE] && !b.ikes[r.NewID]
+		ok = (b.ikes[r.IKE] || b.inherited[r.IKE]) && !b.ikes[r.NewID]
 		b.ikes[r.NewID] = true
 	case ike.IKEDown:
-		ok = b.ikes[r.IKE]
+		ok = b.ikes[r.IKE] || b.inherited[r.IKE]
 		delete(b.ikes, r.IKE)
 	case ike.ChildUp:
 		ok = !b.children[r.ChildID]
 		b.children[r.ChildID] = true
 	case ike.ChildRekeyed:
-		ok = b.children[r.ChildID] && !b.children[r.NewID]
+		ok = (b.children[r.ChildID] || b.inherited[r.ChildID]) && !b.children[r.NewID]
 		b.children[r.NewID] = true
 	case ike.ChildDown:
-		ok = b.children[r.ChildID]
+		ok = b.children[r.ChildID] || b.inherited[r.ChildID]
 		delete(b.children, r.ChildID)
 	}
 	if !ok {

@@ -77,7 +77,7 @@ func (w *World) newHost(name string, addr netip.Addr, c *conf.Config) *Host {
 func (h *Host) begin(c *conf.Config) {
 	id := uint64(1_000_000 * h.life) //nolint:gosec // a small number
 	h.kept = make(map[uint64]map[uint64][]byte)
-	h.books = books{make(map[uint64]bool), make(map[uint64]bool)}
+	h.books = newBooks()
 	h.Shard = engine.NewShard(engine.ShardConfig{
 		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Tickets: v2.NewTickets(h.rand), Config: c, Rand: h.rand,
 		FirstID: id + 2, StepID: 2, Own: []netip.Addr{h.Addr}, Keep: h.world.Keep,
@@ -103,6 +103,7 @@ func (h *Host) Restart(c *conf.Config) (carried int) {
 			continue
 		}
 		carried++
+		h.books.inherit(st)
 		for _, k := range st.Children {
 			if k.ReqID < engine.FirstChildReqID {
 				had[st.Conn+"/"+k.Name] = k.ReqID

@@ -136,6 +136,12 @@ func TestRekeyingAtOnce(t *testing.T) {
 		if lost != nil || !w.Run(time.Minute, func() bool { return Settled(a, b, 1, flow) == nil }) {
 			t.Fatalf("seed %d: %v %v\n%s", seed, lost, Settled(a, b, 1, flow), tail(w.Trace))
 		}
+		w.Rest(5 * time.Second)
+		for _, h := range []*Host{a, b} {
+			if err := h.balanced(); err != nil {
+				t.Errorf("seed %d: %v", seed, err)
+			}
+		}
 		if all := fmt.Sprint(w.Trace); !strings.Contains(all, "at the same time") {
 			t.Errorf("seed %d: they never met", seed)
 		}
