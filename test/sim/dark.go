@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -86,12 +85,12 @@ func (n *Network) look(p *pairing) {
 	}
 	err := p.carries()
 	d := &p.dark
-	if n.Debug {
-		println(n.now, p.ca.Name, fmt.Sprint(err))
-	}
 	if up := err == nil; d.up != up {
 		d.was = d.was || d.up && n.now.Sub(d.since) > time.Minute
 		d.up, d.since = up, n.now
+		if !n.Quiet {
+			n.note("%s: carries: %v (%v)", p.ca.Name, up, err)
+		}
 	}
 	if d.up {
 		return

@@ -45,9 +45,6 @@ func (w *World) draw(from, to netip.Addr, p packet, delay time.Duration, fate st
 
 // remark keeps what a host says; progress of a negotiation can be seen in the messages.
 func (w *World) remark(h *Host, r ike.Report) {
-	if w.Debug {
-		println(time.Duration(w.now).String(), h.Name, r.Conn, r.Child, r.IKE, r.ChildID, r.Text)
-	}
 	if r.Kind != ike.Step {
 		w.keep(rung{from: h.home, conn: r.Conn, text: r.Conn + "/" + r.Child + ": " + r.Text})
 	}

@@ -167,12 +167,10 @@ func TestEveryMessage(t *testing.T) {
 						if k%2 == 1 {
 							from, to = b, a
 						}
-						hit := new(bool)
-						if k/2 == 0 {
-							hit = w.hit(from, first.exchange, false, f)
-						} else {
-							hit = w.hit(to, first.exchange, true, f)
+						if k/2 == 1 {
+							from = to
 						}
+						hit := w.hit(from, first.exchange, k/2 == 1, f)
 						w.Rest(calm.Delay * 3 / 2) // what b does by itself has begun, what a does has not
 						mine.begin(a)
 						theirs.begin(b)

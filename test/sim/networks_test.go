@@ -208,10 +208,11 @@ func seeds(first uint64, more func(done uint64) bool) *tally {
 func TestNetworks(t *testing.T) {
 	if *oneSeed != 0 {
 		n := Draw(*oneSeed)
-		n.Debug = os.Getenv("DEBUG") != ""
+		n.Quiet = !testing.Verbose()
 		if _, err := simulate(n); err != nil {
 			t.Error(failing(*oneSeed, n, err))
 		}
+		t.Log(strings.Join(n.Trace, "\n"))
 		return
 	}
 	begun, from, limit := time.Now(), *first, limitOfCI
@@ -254,7 +255,7 @@ func TestImpairments(t *testing.T) {
 
 // happened counts what has happened.
 func (n *Network) happened() int {
-	c := n.sent + int(n.World.count)
+	c := n.sent + int(n.count)
 	n.eachNAT(func(x *node) { c += int(n.nats[x.addr].last) })
 	return c
 }

@@ -14,7 +14,7 @@ type halves struct {
 	sender   *esp.Sender
 	seal     *esp.SealWorker
 	receiver *esp.Receiver
-	open     *esp.OpenWorker
+	opener   *esp.OpenWorker
 	packets  uint64 // carried
 }
 
@@ -187,7 +187,7 @@ func (x *held) openPacket(in packet) string {
 		if x.receiver, err = esp.NewReceiver(x.SA); err != nil {
 			return err.Error()
 		}
-		if x.halves.open, err = x.receiver.NewWorker(); err != nil {
+		if x.opener, err = x.receiver.NewWorker(); err != nil {
 			return err.Error()
 		}
 	}
@@ -197,7 +197,7 @@ func (x *held) openPacket(in packet) string {
 	}
 	buf := make([]byte, esp.Headroom+len(in.data)+esp.Tailroom)
 	copy(buf[esp.Headroom:], in.data)
-	ip, err := x.halves.open.Open(buf, esp.Headroom, len(in.data), seq, esp.Inbound{Src: in.from.Addr(), Dst: in.to.Addr(), TTL: 64})
+	ip, err := x.opener.Open(buf, esp.Headroom, len(in.data), seq, esp.Inbound{Src: in.from.Addr(), Dst: in.to.Addr(), TTL: 64})
 	switch {
 	case err != nil:
 		return err.Error()

@@ -35,7 +35,6 @@ type World struct {
 	// steps only, from which Ladder draws.
 	Trace []string
 	Quiet bool
-	Debug bool
 
 	links    map[[2]netip.Addr]*Link // by the first addresses of the hosts, from and to
 	ladder   []rung                  // a ring
