@@ -66,10 +66,10 @@ var harmless = map[string]bool{"duplication": true, "jitter": true, "drift": tru
 
 // pick draws some impairments.
 func (n *Network) pick() []string {
-	names := slices.Sorted(maps.Keys(Impairments))
+	names, often := slices.Sorted(maps.Keys(Impairments)), oneOf(n, 0.04, 0.2, 0.2)
 	var out []string
 	for _, name := range names {
-		if n.chance(0.2) {
+		if n.chance(often) {
 			out = append(out, name)
 		}
 	}

@@ -73,7 +73,7 @@ func DrawWith(seed uint64, impairments ...string) *Network {
 	n.nodes(2 + n.rng.IntN(4))
 	n.topology()
 	n.Keep = slices.Contains(n.Impair, "takeover")
-	n.gentle = !slices.ContainsFunc(n.Impair, func(name string) bool { return !harmless[name] })
+	n.gentle = !n.temper.hasty && !slices.ContainsFunc(n.Impair, func(name string) bool { return !harmless[name] })
 	for i, x := range n.Nodes {
 		n.boot(x)
 		if x.nat {
