@@ -18,7 +18,7 @@ func (n *Network) nodes(count int) {
 	for i := range count {
 		c := conf.Default()
 		c.MakeBeforeBreak = n.chance(0.5)
-		c.UniqueIDs = oneOf(n, conf.UniqueReplace, conf.UniqueReplace, conf.UniqueReplace, conf.UniqueKeep, conf.UniqueNo)
+		c.UniqueIDs = oneOf(n, conf.UniqueReplace, conf.UniqueReplace, conf.UniqueReplace, conf.UniqueKeep)
 		x := &node{conf: c, addr: address(i)}
 		switch {
 		case i == 0:
