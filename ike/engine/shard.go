@@ -331,7 +331,7 @@ func (s *Shard) step(now ike.Instant, e *entry, ev ike.Event) bool {
 	if !e.closed {
 		s.schedule.set(e, e.machine.Deadline())
 	}
-	if acted {
+	if acted || len(e.kept) == 0 { // what could not be carried on before may be by now
 		s.keep(e)
 	}
 	s.fx.Reset()

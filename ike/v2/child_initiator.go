@@ -100,8 +100,8 @@ func (x *childExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effe
 	switch {
 	case x.answer == nil && x.err != nil:
 		x.lose(sa, now, &ike.Refusal{Cause: ike.Internal, Err: x.err.Error()}, fx)
-	case x.answer == nil && x.old != nil && (sa.indexOf(x.old) < 0 || x.old.State != ike.ChildRekeying):
-		x.child.release(fx) // the peer was faster
+	case x.answer == nil && x.overtaken(sa):
+		x.child.release(fx)
 		sa.end()
 	case x.answer == nil:
 		x.send(sa, now, fx)
@@ -111,6 +111,14 @@ func (x *childExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effe
 		x.answer.install(sa, now, x.dh, x.nonce, x.nr, fx)
 		clear(x.dh)
 	}
+}
+
+// overtaken tells whether the peer was faster while what the request needs was gathered.
+func (x *childExchange) overtaken(sa *SA) bool {
+	if x.old == nil {
+		return sa.hasChild(x.childName)
+	}
+	return sa.indexOf(x.old) < 0 || x.old.State != ike.ChildRekeying
 }
 
 // send sends the request.

@@ -100,6 +100,11 @@ func (n *network) settled(ikes, children int) {
 		if sa.active != nil || len(sa.queue) > 0 || sa.win.out != nil || sa.serving != nil || len(sa.tickets) > 0 || len(sa.leftovers) > 0 {
 			n.t.Fatalf("IKE SA %d is not at rest: %v %v\n%s", sa.ID, sa.Status().Active, sa.Status().Queued, n.story())
 		}
+		for _, c := range sa.children {
+			if c.Quiet || c.Outlived || c.Behind || c.Waiting != nil || c.State != ike.ChildInstalled {
+				n.t.Fatalf("child %d does not serve: %+v\n%s", c.ID, c, n.story())
+			}
+		}
 	}
 	for _, h := range []*host{n.a, n.b} {
 		spis := 0

@@ -107,7 +107,7 @@ func (sa *SA) dropChild(now ike.Instant, c *child.SA, why string, fx *ike.Effect
 		if heir.Replaces == c.ID {
 			fx.Do(ike.Install{Ops: heir.SwitchOver()})
 			if heir.Quiet {
-				heir.Quiet = false
+				heir.Quiet, heir.Outlived = false, false
 				sa.reportRekeyed(fx, c, heir)
 			}
 		}

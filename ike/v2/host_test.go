@@ -35,6 +35,7 @@ type host struct {
 	idle    ike.Idle // the answer
 	steps   int
 	stepped func() // called after each step
+	nonces  []byte // the first octets of those to come, after that they are random
 	own     []netip.Addr
 	routes  map[netip.Addr]netip.Addr // from where the peer's addresses are reached
 }
@@ -129,7 +130,8 @@ func (h *host) do(sa *SA, a ike.Action) {
 			if h.jobErr != nil {
 				return nil, h.jobErr
 			}
-			return a.Job.Run(h.net.rand)
+			result, err := a.Job.Run(h.net.rand)
+			return h.marked(result), err
 		})
 	case ike.Ask:
 		h.later(sa, a.Ticket, func() (any, error) { return h.answer(a.Query) })
@@ -153,6 +155,22 @@ func (h *host) do(sa *SA, a ike.Action) {
 	case ike.Closed:
 		h.forget(sa)
 	}
+}
+
+// marked gives the nonce in a result its first octet.
+func (h *host) marked(result any) any {
+	if len(h.nonces) == 0 {
+		return result
+	}
+	switch r := result.(type) {
+	case offered:
+		r.nonce[0] = h.nonces[0]
+		h.nonces = h.nonces[1:]
+	case answered:
+		r.nonce[0] = h.nonces[0]
+		h.nonces = h.nonces[1:]
+	}
+	return result
 }
 
 // later answers a ticket, at once unless the host holds answers back.

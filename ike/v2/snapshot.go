@@ -87,6 +87,8 @@ func (s *snapper) exchanges() bool {
 			return false
 		}
 		s.cutChild(x)
+	case *authExchange:
+		s.cutFirst()
 	default:
 		if sa.win.out != nil {
 			s.active = x
@@ -117,6 +119,17 @@ func (s *snapper) cutChild(x *childExchange) {
 	default:
 		s.queue = append(s.queue, again)
 		s.began = x.old
+	}
+}
+
+// cutFirst leaves out a first child that the data plane has not taken yet: whether it has
+// is not known to another process. The peer has it.
+func (s *snapper) cutFirst() {
+	for _, c := range s.sa.children {
+		if c.State == ike.ChildCreated {
+			s.children = slices.DeleteFunc(slices.Clone(s.children), func(x *child.SA) bool { return x == c })
+			s.queue = append(s.queue, &deleteExchange{proto: c.Suite.Proto, spi: c.SPIIn, why: whyLost}, &childExchange{childName: c.Name})
+		}
 	}
 }
 

@@ -151,6 +151,30 @@ func TestTakeOverAtAnyMoment(t *testing.T) {
 	}
 }
 
+// So it may while the tunnel is set up: from the moment on in which both sides are
+// authenticated the IKE SA is carried on, and the child with it or after it.
+func TestTakeOverWhileSettingUp(t *testing.T) {
+	carried := 0
+	for k := range 20 {
+		n := newNetwork(t)
+		n.a.hold, n.b.hold = true, true
+		n.a.dial()
+		for n.a.steps < k && n.turn() {
+		}
+		if n.a.steps < k {
+			break
+		}
+		kept := n.a.restart()
+		n.passHeld(4 * time.Minute)
+		if carried += kept; kept == 1 {
+			n.established(1)
+		}
+	}
+	if carried < 2 {
+		t.Errorf("carried on %d times", carried)
+	}
+}
+
 func FuzzRestore(f *testing.F) {
 	n, a, b := up(f)
 	for _, sa := range []*SA{a, b} {

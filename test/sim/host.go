@@ -21,7 +21,7 @@ const (
 	wordTime  = 10 * time.Microsecond // from shard to steward and back
 )
 
-// Host is a daemon: one shard and its steward, on a fake data plane.
+// Host is a daemon: one shard and its steward, on a simulated data plane.
 type Host struct {
 	Name    string
 	Addr    netip.Addr
@@ -38,43 +38,52 @@ type Host struct {
 	Lag time.Duration
 
 	world   *World
-	waiting int                    // results that are on their way
-	guarded []esp.Flow             // packets that must not leave in the clear
-	sendIDs map[[2]uint64]lastSent // requests by the SPIs of their IKE SA
-	dead    bool
+	home    netip.Addr   // the address that it had first, by which its links are known
 	more    []netip.Addr // addresses beside Addr
-	life    int // how many processes have been in the place of the first
-	kept    map[uint64]map[uint64][]byte
-	early   *[]engine.StewardInput // what the steward is told when it knows its configuration
+	waiting int          // results that are on their way
+	guarded []esp.Flow   // packets that must not leave in the clear
+	sent    sentBefore
+	life    int                          // how many processes have been in the place of the first
+	kept    map[uint64]map[uint64][]byte // the state of its IKE SAs, for the next process
+	early   *[]engine.StewardInput       // what the steward is told when it knows its configuration
+	books   books
+	dead    bool
 	rand    *rand.ChaCha8
 	waiters uint64
-	reqID   uint32
-	childID uint64
 }
 
 // Host adds a daemon and gives it its configuration.
 func (w *World) Host(name string, addr netip.Addr, c *conf.Config) *Host {
-	h := &Host{Name: name, Addr: addr, world: w, Outcomes: make(map[uint64]engine.Outcome), sendIDs: make(map[[2]uint64]lastSent), reqID: engine.FirstChildReqID - 1}
+	h := w.newHost(name, addr, c)
+	h.sent = newSentBefore()
+	h.Plane = newPlane(w.spis, rand.New(rand.NewPCG(w.rng.Uint64(), 2)), engine.FirstChildReqID-1) //nolint:gosec // a simulation
+	h.tell(engine.Load{Config: c})
+	return h
+}
+
+func (w *World) newHost(name string, addr netip.Addr, c *conf.Config) *Host {
+	h := &Host{Name: name, Addr: addr, home: addr, world: w, Outcomes: make(map[uint64]engine.Outcome)}
 	var seed [32]byte
 	for i := range seed {
 		seed[i] = byte(w.rng.Uint32())
 	}
 	h.rand = rand.NewChaCha8(seed)
-	h.Plane = &Plane{reserved: make(map[uint32]bool), sas: make(map[esp.SAID]esp.SA), rng: rand.New(rand.NewPCG(w.rng.Uint64(), 2))} //nolint:gosec // a simulation
 	h.begin(c)
 	w.hosts[addr] = h
-	w.order = append(slices.DeleteFunc(w.order, func(x *Host) bool { return x.dead }), h)
-	h.tell(engine.Load{Config: c})
+	w.order = append(slices.DeleteFunc(w.order, func(x *Host) bool { return x.dead && x.home == addr }), h)
 	return h
 }
 
 // begin begins the process.
 func (h *Host) begin(c *conf.Config) {
+	id := uint64(1_000_000 * h.life) //nolint:gosec // a small number
+	h.kept = make(map[uint64]map[uint64][]byte)
+	h.books = newBooks()
 	h.Shard = engine.NewShard(engine.ShardConfig{
-		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Config: c, Rand: h.rand,
-		FirstID: uint64(2 + 1_000_000*h.life), StepID: 2, Own: h.own(), Keep: true, //nolint:gosec // a small number
+		Count: 1, Machines: v2.Machines{}, Cookies: v2.NewCookies(h.rand), Tickets: v2.NewTickets(h.rand), Config: c, Rand: h.rand,
+		FirstID: id + 2, StepID: 2, Own: h.own(), Keep: h.world.Keep,
 	}, h)
-	h.Steward = engine.NewSteward(engine.StewardConfig{Seed: h.world.rng.Uint64(), FirstID: uint64(1 + 1_000_000*h.life), StepID: 2}, h) //nolint:gosec // likewise
+	h.Steward = engine.NewSteward(engine.StewardConfig{Seed: h.world.rng.Uint64(), FirstID: id + 1, StepID: 2}, h)
 }
 
 // Restart puts another process in the place of the host's, at once and without a word to
@@ -82,19 +91,20 @@ func (h *Host) begin(c *conf.Config) {
 // tells how many IKE SAs are carried on.
 func (h *Host) Restart(c *conf.Config) (carried int) {
 	h.life++
-	h.waiting, h.sendIDs = 0, make(map[[2]uint64]lastSent)
+	h.waiting = 0
 	left := h.kept
-	h.kept = nil
 	h.begin(c)
+	h.Plane.succeed()
 	had, early := make(map[string]uint32), []engine.StewardInput(nil)
 	h.early = &early
 	for _, spi := range slices.Sorted(maps.Keys(left)) {
 		st, err := h.Shard.TakeOver(h.now(), spi, left[spi])
 		if err != nil {
-			h.Plane.offend("an IKE SA cannot be taken over: %v", err)
+			h.world.violated("%s: an IKE SA is not taken over: %v", h.Name, err)
 			continue
 		}
 		carried++
+		h.books.inherit(st)
 		for _, k := range st.Children {
 			if k.ReqID < engine.FirstChildReqID {
 				had[st.Conn+"/"+k.Name] = k.ReqID
@@ -105,8 +115,13 @@ func (h *Host) Restart(c *conf.Config) (carried int) {
 	for _, in := range append([]engine.StewardInput{engine.Had{ReqIDs: had}, engine.Load{Config: c}}, early...) {
 		h.tell(in)
 	}
+	h.later(staleTime, func() { _ = h.install(h.Plane.stale()) })
 	return carried
 }
+
+// staleTime is how long a data plane keeps what the daemon before has left, and nobody
+// has taken over.
+const staleTime = 3 * time.Minute
 
 // Die takes the host off the network, without a word to anybody.
 func (h *Host) Die() { h.dead = true }
@@ -215,13 +230,10 @@ func (h *Host) receive(dg ike.Datagram) { h.give(engine.Received{Datagram: dg}) 
 
 // Keep implements engine.Outside.
 func (h *Host) Keep(k engine.Kept) {
-	if h.kept == nil {
-		h.kept = make(map[uint64]map[uint64][]byte)
-	}
 	if h.kept[k.SPI] == nil {
 		h.kept[k.SPI] = make(map[uint64][]byte)
 	}
-	if h.kept[k.SPI][k.Part] = k.Data; len(k.Data) > 0 {
+	if h.kept[k.SPI][k.Part] = slices.Clone(k.Data); len(k.Data) > 0 {
 		return
 	}
 	if delete(h.kept[k.SPI], k.Part); len(h.kept[k.SPI]) == 0 {
@@ -231,8 +243,8 @@ func (h *Host) Keep(k engine.Kept) {
 
 // Send implements engine.Outside.
 func (h *Host) Send(m ike.Send) {
-	h.numbered(m.Data)
-	h.world.send(m.Path.Local, m.Path.Remote, m.Data)
+	h.examine(m.Data)
+	h.world.send(packet{from: m.Path.Local, to: m.Path.Remote, data: m.Data})
 }
 
 // later brings a result.
@@ -249,12 +261,19 @@ func (h *Host) later(d time.Duration, f func()) {
 
 // install carries operations out and looks at what came of them. A dead host does
 // nothing more.
-func (h *Host) install(ops []esp.Op) {
+func (h *Host) install(ops []esp.Op) error {
 	if h.dead {
-		return
+		return nil
 	}
-	h.Plane.apply(ops)
+	if h.world.Changing != nil {
+		h.world.Changing(h)
+	}
+	err := h.Plane.apply(ops)
 	h.world.installed(h, ops)
+	if h.world.Changed != nil {
+		h.world.Changed(h)
+	}
+	return err
 }
 
 // Compute implements engine.Outside.
@@ -268,41 +287,33 @@ func (h *Host) Compute(ref engine.Ref, c ike.Compute) {
 // Install implements engine.Outside.
 func (h *Host) Install(ref engine.Ref, i ike.Install) {
 	h.later(planeTime+h.Lag, func() {
-		h.install(i.Ops)
+		err := h.install(i.Ops)
 		if i.Ticket != 0 {
-			h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: i.Ticket}})
+			h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: i.Ticket, Err: err}})
 		}
 	})
 }
 
 // Ask implements engine.Outside.
 func (h *Host) Ask(ref engine.Ref, a ike.Ask) {
-	if q, ok := a.Query.(ike.Activity); ok {
-		h.later(planeTime+h.Lag, func() {
-			h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: h.Plane.idle(h.now(), q.SAs)}})
-		})
-		return
-	}
-	if q, ok := a.Query.(ike.Sources); ok {
-		from := slices.Repeat([]netip.Addr{h.Addr}, len(q.Remotes))
-		h.later(planeTime+h.Lag, func() { h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: from}}) })
-		return
-	}
-	r, ok := a.Query.(ike.Reserve)
-	if !ok {
-		panic("nobody answers this query")
-	}
 	h.later(planeTime+h.Lag, func() {
-		if r.ReqID == 0 {
-			h.reqID++
-			r.ReqID = h.reqID
+		if h.dead {
+			return
 		}
-		h.childID++
-		spi := h.Plane.alloc(r.Proto)
-		h.give(engine.Finished{
-			Ref: ref, Done: ike.Done{Ticket: a.Ticket, Result: ike.Reserved{SPI: spi, ReqID: r.ReqID, ID: h.childID, Beside: h.Plane.present(r.Name, r.Src)}},
-			Undo: []esp.Op{esp.DelSA{ID: esp.SAID{Dst: r.Dst, SPI: spi, Proto: r.Proto}}},
-		})
+		f := engine.Finished{Ref: ref, Done: ike.Done{Ticket: a.Ticket}}
+		switch q := a.Query.(type) {
+		case ike.Activity:
+			f.Done.Result = h.Plane.idle(h.now(), q.SAs)
+		case ike.Sources:
+			f.Done.Result = slices.Repeat([]netip.Addr{h.Addr}, len(q.Remotes))
+		case ike.Reserve:
+			r := h.Plane.reserve(q)
+			f.Done.Result = r
+			f.Undo = []esp.Op{esp.DelSA{ID: esp.SAID{Dst: q.Dst, SPI: r.SPI, Proto: q.Proto}}}
+		default:
+			panic("nobody answers this query")
+		}
+		h.give(f)
 	})
 }
 
@@ -310,9 +321,10 @@ func (h *Host) Ask(ref engine.Ref, a ike.Ask) {
 func (h *Host) Report(r ike.Report) {
 	if !h.world.Quiet {
 		h.Reports = append(h.Reports, r)
+		h.world.note("%s: %s/%s: %s", h.Name, r.Conn, r.Child, r.Text)
 	}
-	h.world.note("%s: %s/%s: %s", h.Name, r.Conn, r.Child, r.Text)
 	h.world.remark(h, r)
+	h.book(r)
 	if r.Kind != ike.Step && r.Kind != ike.Warning {
 		h.tell(engine.Heard{Report: r})
 	}
@@ -325,7 +337,7 @@ func (h *Host) Dial(d engine.Dial) { h.later(wordTime, func() { h.give(d) }) }
 func (h *Host) Order(o engine.Order) { h.later(wordTime, func() { h.give(o) }) }
 
 // Trap implements engine.StewardOutside.
-func (h *Host) Trap(ops []esp.Op) { h.later(planeTime+h.Lag, func() { h.Plane.apply(ops) }) }
+func (h *Host) Trap(ops []esp.Op) { h.later(planeTime+h.Lag, func() { _ = h.install(ops) }) }
 
 // Locate implements engine.StewardOutside: the peer is where the connection says.
 func (h *Host) Locate(ticket uint64, c *conf.Connection) {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"reflect"
@@ -20,7 +21,18 @@ const (
 
 var hashSeed = maphash.MakeSeed()
 
-// lastSent is the last request of an IKE SA.
+// sentBefore is what a host has sent, by the SPIs of the IKE SA. One that succeeds
+// another goes on with it.
+type sentBefore struct {
+	requests, responses map[[2]uint64]lastSent
+	ivs                 map[[3]uint64]uint64 // hashes, by SPIs and IV
+}
+
+func newSentBefore() sentBefore {
+	return sentBefore{make(map[[2]uint64]lastSent), make(map[[2]uint64]lastSent), make(map[[3]uint64]uint64)}
+}
+
+// lastSent is the last request, or response, of an IKE SA.
 type lastSent struct {
 	id   uint32
 	kind wire.ExchangeType
@@ -34,28 +46,57 @@ func (w *World) violated(format string, args ...any) {
 	}
 }
 
-// numbered looks at the message IDs of requests: each is that of the request before it,
-// which is then repeated octet by octet, or the next one (RFC 7296, 2.1, 2.2).
-func (h *Host) numbered(data []byte) {
+// examine looks at a message that a host sends.
+func (h *Host) examine(data []byte) {
 	m, err := wire.ParseHeader(data)
 	if err != nil {
 		h.world.violated("%s sends a message with a bad header: %v", h.Name, err)
 		return
 	}
-	if m.Flags&wire.FlagResponse != 0 || m.SPIr == 0 || m.Exchange == wire.IKESAInit {
+	if m.SPIr == 0 || m.Exchange == wire.IKESAInit || m.NextPayload != wire.PayloadSK && m.NextPayload != wire.PayloadSKF {
 		return
 	}
+	hash := maphash.Bytes(hashSeed, data)
+	h.fresh(m, data, hash)
+	h.numbered(m, hash)
+}
+
+// numbered looks at the message IDs of requests, and of responses: each is that of the
+// one before it, which is then repeated octet by octet, or the next one (RFC 7296, 2.1,
+// 2.2). To a peer that cannot be told otherwise that an IKE SA ends, a delete may go out
+// beside a request under way.
+func (h *Host) numbered(m wire.Header, hash uint64) {
+	before, what := h.sent.requests, "request"
+	if m.Flags&wire.FlagResponse != 0 {
+		before, what = h.sent.responses, "response"
+	}
 	key := [2]uint64{m.SPIi, m.SPIr}
-	now := lastSent{m.MessageID, m.Exchange, maphash.Bytes(hashSeed, data)}
-	last, known := h.sendIDs[key]
+	now := lastSent{m.MessageID, m.Exchange, hash}
+	last, known := before[key]
 	switch {
 	case !known, now.id == last.id+1:
 	case now.id != last.id:
-		h.world.violated("%s: request %d after %d of IKE SA %016x", h.Name, now.id, last.id, m.SPIi)
+		h.world.violated("%s: %s %d after %d of IKE SA %016x", h.Name, what, now.id, last.id, m.SPIi)
 	case now.kind != last.kind || now.hash != last.hash && m.NextPayload != wire.PayloadSKF:
-		h.world.violated("%s: request %d of IKE SA %016x is sent again and is another one", h.Name, now.id, m.SPIi)
+		h.world.violated("%s: %s %d of IKE SA %016x is sent again and is another one", h.Name, what, now.id, m.SPIi)
 	}
-	h.sendIDs[key] = now
+	before[key] = now
+}
+
+// fresh looks at the IV of a message: no other message of the same keys has had it.
+func (h *Host) fresh(m wire.Header, data []byte, hash uint64) {
+	at := wire.HeaderLen + 4
+	if m.NextPayload == wire.PayloadSKF {
+		at += 4
+	}
+	if len(data) < at+8 {
+		return
+	}
+	key := [3]uint64{m.SPIi, m.SPIr, binary.BigEndian.Uint64(data[at:])}
+	if old, known := h.sent.ivs[key]; known && old != hash {
+		h.world.violated("%s: two messages of IKE SA %016x have the IV %016x", h.Name, m.SPIi, key[2])
+	}
+	h.sent.ivs[key] = hash
 }
 
 // installed looks at the data plane after operations: what two hosts know by the same
@@ -64,7 +105,7 @@ func (w *World) installed(h *Host, ops []esp.Op) {
 	for _, op := range ops {
 		switch op := op.(type) {
 		case esp.AddSA:
-			w.agree(h, op.SA)
+			w.agree(h, op.SA.ID)
 		case esp.DelPolicy:
 			for _, t := range h.guarded {
 				if h.Plane.policy(t) == nil {
@@ -78,24 +119,29 @@ func (w *World) installed(h *Host, ops []esp.Op) {
 	}
 }
 
-func (w *World) agree(h *Host, sa esp.SA) {
-	mine, there := h.Plane.sas[sa.ID]
-	if !there {
+// agree looks at an SA that was added: the other end has, or has had, the same keys, and
+// no other SA has had them.
+func (w *World) agree(h *Host, id esp.SAID) {
+	x := h.Plane.sas[id]
+	if x == nil || id.Proto == esp.ProtoIPComp {
 		return
 	}
-	for _, peer := range w.order {
-		if peer == h || peer.dead {
-			continue
-		}
-		for _, other := range peer.Plane.sas {
-			if other.ID.SPI != mine.ID.SPI || other.ID.Proto != mine.ID.Proto || other.Dir == mine.Dir {
-				continue
-			}
-			if err := sameSA(mine, other); err != nil {
-				w.violated("%s and %s: %v", h.Name, peer.Name, err)
-			}
+	ends := w.known[id.SPI]
+	if ends == nil {
+		ends = &[2]esp.SA{}
+		w.known[id.SPI] = ends
+	}
+	ends[x.Dir&1] = x.SA
+	if out, in := &ends[esp.Out], &ends[esp.In]; out.ID.SPI == in.ID.SPI {
+		if err := sameSA(out, in); err != nil {
+			w.violated("%s and another: %v", h.Name, err)
 		}
 	}
+	key := string(x.EncrKey) + string(x.IntegKey)
+	if spi, known := w.keys[key]; known && spi != id.SPI {
+		w.violated("%s: SPIs %08x and %08x have the same keys", h.Name, spi, id.SPI)
+	}
+	w.keys[key] = id.SPI
 }
 
 // bounded looks at what a host holds in memory.
@@ -118,18 +164,25 @@ func (h *Host) bounded() error {
 // been: the SAs of the data plane are those of the children that are there, no SPI is
 // reserved, no ticket open.
 func (h *Host) atRest() error {
-	children := 0
+	want := 0
 	for _, st := range h.Shard.Statuses() {
 		if len(st.Active)+len(st.Queued) > 0 {
 			return fmt.Errorf("%s: IKE SA %d is busy: %v %v", h.Name, st.ID, st.Active, st.Queued)
 		}
-		children += len(st.Children)
+		for _, c := range st.Children {
+			if want += 2; c.CPIIn != 0 && c.CPIOut != 0 {
+				want += 2
+			}
+		}
 	}
-	if n := len(h.Plane.sas); n != 2*children {
-		return fmt.Errorf("%s: %d SAs in the data plane for %d children", h.Name, n, children)
+	if n := len(h.Plane.sas); n != want {
+		return fmt.Errorf("%s: %d SAs in the data plane, children have %d", h.Name, n, want)
 	}
 	if n := len(h.Plane.reserved); n > 0 {
 		return fmt.Errorf("%s: %d SPIs are reserved and not used", h.Name, n)
+	}
+	if err := h.balanced(); err != nil {
+		return err
 	}
 	return h.tickets()
 }
@@ -155,6 +208,9 @@ func (h *Host) gone() error {
 	}
 	if n := len(h.Plane.sas) + len(h.Plane.policies) + len(h.Plane.reserved); n > 0 {
 		return fmt.Errorf("%s: %d SAs, %d policies, %d reserved SPIs are left", h.Name, len(h.Plane.sas), len(h.Plane.policies), len(h.Plane.reserved))
+	}
+	if len(h.kept) > 0 {
+		return fmt.Errorf("%s: the state of %d IKE SAs is kept that there are not", h.Name, len(h.kept))
 	}
 	if h.next() != ike.Never {
 		return fmt.Errorf("%s: a timer is left", h.Name)

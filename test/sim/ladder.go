@@ -19,6 +19,8 @@ type rung struct {
 	from, to netip.Addr // to is invalid for what a host says
 	head     [wire.HeaderLen]byte
 	size     int
+	delay    time.Duration
+	conn     string // of which a host speaks
 	text     string
 }
 
@@ -32,34 +34,40 @@ func (w *World) keep(r rung) {
 	w.rungs++
 }
 
-func (w *World) draw(from, to netip.Addr, data []byte, fate string) {
-	r := rung{from: from, to: to, size: len(data), text: fate}
-	copy(r.head[:], data)
+func (w *World) draw(from, to netip.Addr, p packet, delay time.Duration, fate string) {
+	if p.probe != nil {
+		return
+	}
+	r := rung{from: from, to: to, size: len(p.data), delay: delay, text: fate}
+	copy(r.head[:], p.data)
 	w.keep(r)
 }
 
 // remark keeps what a host says; progress of a negotiation can be seen in the messages.
 func (w *World) remark(h *Host, r ike.Report) {
 	if r.Kind != ike.Step {
-		w.keep(rung{from: h.Addr, text: r.Conn + "/" + r.Child + ": " + r.Text})
+		w.keep(rung{from: h.home, conn: r.Conn, text: r.Conn + "/" + r.Child + ": " + r.Text})
 	}
 }
 
-// Ladder draws the last steps of two hosts, a on the left.
-func (w *World) Ladder(a, b netip.Addr, last int) string {
+// Ladder draws the last steps of a connection of two hosts, a on the left.
+func (w *World) Ladder(conn string, a, b netip.Addr, last int) string {
 	var lines []string
 	for i := range w.ladder {
 		r := &w.ladder[(w.rungs+i)%len(w.ladder)]
 		between := r.from == a && r.to == b || r.from == b && r.to == a
-		if between || !r.to.IsValid() && (r.from == a || r.from == b) {
+		if between || !r.to.IsValid() && r.conn == conn && (r.from == a || r.from == b) {
 			lines = append(lines, r.line(a))
 		}
 	}
 	return strings.Join(lines[max(0, len(lines)-last):], "\n")
 }
 
-func (r *rung) line(left netip.Addr) string {
+func (r rung) line(left netip.Addr) string {
 	at := fmt.Sprintf("%12.3f ", time.Duration(r.at).Seconds())
+	if r.to.IsValid() && r.text != "lost" {
+		r.text = r.delay.Round(time.Millisecond).String() + r.text
+	}
 	switch {
 	case !r.to.IsValid() && r.from == left:
 		return at + "* " + r.text

@@ -129,7 +129,13 @@ func TestRekeyingAtOnce(t *testing.T) {
 		w, a, b := shortLived(t, seed, calm, func(c *conf.Config) { c.Connections[0].RekeyFuzz = 0 })
 		w.Rest(30 * time.Second)
 		var lost error
+		kept := w.Now()
 		w.Run(time.Hour, func() bool {
+			if a.unkept()+b.unkept() == 0 {
+				kept = w.Now()
+			} else if w.Now().Sub(kept) > time.Second {
+				t.Fatalf("seed %d: a restart would lose an IKE SA\n%s", seed, tail(w.Trace))
+			}
 			lost = both(a, b)
 			return lost != nil
 		})
@@ -140,4 +146,14 @@ func TestRekeyingAtOnce(t *testing.T) {
 			t.Errorf("seed %d: they never met", seed)
 		}
 	}
+}
+
+// unkept is how many IKE SAs that are up a next process could not carry on.
+func (h *Host) unkept() (n int) {
+	for _, st := range h.Shard.Statuses() {
+		if st.State == ike.Up && h.kept[st.SPIi] == nil && h.kept[st.SPIr] == nil {
+			n++
+		}
+	}
+	return n
 }

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/goike/goike/conf"
-	"github.com/goike/goike/crypto"
-	"github.com/goike/goike/crypto/id"
 	"github.com/goike/goike/esp"
 	"github.com/goike/goike/ike"
 )
@@ -24,26 +22,39 @@ type Network struct {
 	Impair []string // the impairments, by name
 
 	rng    *rand.Rand
+	temper temper
 	stormy bool
-	hasty  bool // lifetimes may be as short as seconds
+	calm   bool // it has healed, and no packet is lost any more
+	gentle bool // no impairment takes a tunnel down
 	pings  int  // packets that came through
+}
+
+// temper is how much happens in a network.
+type temper struct {
+	hasty    bool // lifetimes may be as short as seconds
+	together bool // both ends replace what they have at the same moment
+	slowest  time.Duration
 }
 
 // node is a place where a daemon runs; after a crash another one.
 type node struct {
 	*Host
-	conf *conf.Config
-	nat  bool
+	conf  *conf.Config
+	nat   bool
+	roams bool // its address changes
+	addr  netip.Addr
+	loads int // how often it was given its configuration
 }
 
 // pairing is two nodes with a connection between them.
 type pairing struct {
 	a, b   *node
 	ca, cb *conf.Connection
-	flow   esp.Flow      // from a to b
+	flows  []esp.Flow    // from a to b, one for each child
 	ping   time.Duration // between packets, 0: none
-	hops   [2]int        // packets through, by direction
 	needs  bool          // to be up always
+	gap    time.Duration // for which it may be down in a network that is well
+	dark   darkness
 }
 
 // Draw makes the network of a seed, with the impairments that it draws.
@@ -54,20 +65,20 @@ func DrawWith(seed uint64, impairments ...string) *Network {
 	n := &Network{World: New(seed, Faults{Delay: 10 * time.Millisecond, Jitter: 20 * time.Millisecond}), stormy: true}
 	n.Quiet = true
 	n.rng = rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // a simulation
-	n.hasty = n.chance(0.25)
-	count := 2 + n.rng.IntN(4)
-	for i := range count {
-		n.Nodes = append(n.Nodes, &node{conf: n.config(), nat: i > 0 && n.chance(0.2)})
+	n.Changing, n.Changed = n.changing, n.changed
+	if n.Impair = n.pick(); len(impairments) > 0 {
+		n.Impair = impairments
 	}
+	n.temper = temper{hasty: n.chance(0.04), together: n.chance(0.4)}
+	n.nodes(2 + n.rng.IntN(4))
 	n.topology()
+	n.Keep = slices.Contains(n.Impair, "takeover")
+	n.gentle = !n.temper.hasty && !slices.ContainsFunc(n.Impair, func(name string) bool { return !harmless[name] })
 	for i, x := range n.Nodes {
-		n.boot(x, i)
+		n.boot(x)
 		if x.nat {
 			n.NAT(x.Addr, netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 1)}))
 		}
-	}
-	if n.Impair = impairments; len(impairments) == 0 {
-		n.Impair = n.pick()
 	}
 	for _, name := range n.Impair {
 		Impairments[name](n)
@@ -80,11 +91,17 @@ func DrawWith(seed uint64, impairments ...string) *Network {
 	return n
 }
 
-func (n *Network) boot(x *node, i int) {
-	addr := address(i)
-	x.Host = n.Host(fmt.Sprint("host", i), addr, x.conf)
+func (n *Network) boot(x *node) {
+	was := x.Host
+	x.Host = n.Host(fmt.Sprint("host", x.addr.As4()[3]-1), x.addr, x.conf)
+	if was != nil { // it is the same machine
+		x.Lag, x.Drift = was.Lag, was.Drift
+	}
 	n.guard(x)
 }
+
+// slowest is the longest lag of a data plane.
+const slowest = 5 * time.Second
 
 func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}) }
 
@@ -93,11 +110,22 @@ func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(
 func (n *Network) guard(x *node) {
 	h := x.Host
 	h.guarded = nil
-	n.After(time.Second+h.Lag, func() {
+	x.loads++
+	loads := x.loads
+	n.After(time.Second+2*slowest, func() {
+		if x.loads != loads {
+			return
+		}
 		for _, p := range n.Pairs {
-			for _, f := range []esp.Flow{p.flow, back(p.flow)} {
-				if x.Host == h && (f == p.flow) == (x == p.a) && x.traps(p) {
-					h.guarded = append(h.guarded, f)
+			for _, f := range p.flows {
+				if x == p.b {
+					f = back(f)
+				}
+				if !x.traps(p) {
+					continue
+				}
+				if h.guarded = append(h.guarded, f); h.Plane.policy(f) == nil {
+					n.violated("%s has no policy for %v > %v, which leaves in the clear", h.Name, f.Src, f.Dst)
 				}
 			}
 		}
@@ -118,25 +146,6 @@ func back(f esp.Flow) esp.Flow {
 	return f
 }
 
-// topology draws who speaks with whom: everybody with the first, with the next, or with
-// everybody.
-func (n *Network) topology() {
-	kind := n.rng.IntN(3)
-	for i := range n.Nodes {
-		for j := range i {
-			if kind == 0 && j == 0 || kind == 1 && j == i-1 || kind == 2 {
-				n.pair(j, i)
-			}
-		}
-	}
-}
-
-func (n *Network) config() *conf.Config {
-	c := conf.Default()
-	c.MakeBeforeBreak = n.chance(0.5)
-	return c
-}
-
 // between draws a duration of which every order of magnitude is as likely.
 func (n *Network) between(lo, hi time.Duration) time.Duration {
 	return time.Duration(float64(lo) * math.Pow(float64(hi)/float64(lo), n.rng.Float64())).Round(time.Second)
@@ -146,112 +155,19 @@ func (n *Network) chance(p float64) bool { return n.rng.Float64() < p }
 
 func oneOf[T any](n *Network, all ...T) T { return all[n.rng.IntN(len(all))] }
 
-func mustPropose(p crypto.Proto, word string) []crypto.Proposal {
-	got, err := crypto.ParseProposal(p, word)
-	if err != nil {
-		panic(err) // a constant of this package
-	}
-	return []crypto.Proposal{got}
-}
-
-func (n *Network) pair(i, j int) {
-	a, b := n.Nodes[i], n.Nodes[j]
-	if a.nat && b.nat {
-		b.nat = false
-	}
-	behavior := oneOf(n, [2]conf.Behavior{conf.Start, conf.ResponderOnly}, [2]conf.Behavior{conf.ResponderOnly, conf.Start},
-		[2]conf.Behavior{conf.Start, conf.Start}, [2]conf.Behavior{conf.OnDemand, conf.ResponderOnly}, [2]conf.Behavior{conf.OnDemand, conf.Start}, [2]conf.Behavior{conf.OnDemand, conf.OnDemand})
-	switch {
-	case a.nat:
-		behavior = [2]conf.Behavior{oneOf(n, conf.Start, conf.OnDemand), conf.ResponderOnly}
-	case b.nat:
-		behavior = [2]conf.Behavior{conf.ResponderOnly, oneOf(n, conf.Start, conf.OnDemand)}
-	}
-	name := fmt.Sprintf("%d-%d", i, j)
-	p := &pairing{a: a, b: b, ping: oneOf(n, 0, 20*time.Second, time.Minute, 10*time.Minute)}
-	p.flow = esp.Flow{Src: inner(i, j), Dst: inner(j, i), Proto: 6, SrcPort: 40000, DstPort: 443}
-	ikeSuite := oneOf(n, "aes256gcm16-prfsha256-curve25519", "aes128-sha256-curve25519")
-	espSuite := oneOf(n, "aes256gcm16", "aes256gcm16-curve25519", "aes128-sha256")
-	life, childLife := n.between(time.Hour, 8*time.Hour), n.between(time.Hour, 4*time.Hour)
-	if n.hasty {
-		life, childLife = n.between(time.Minute, 8*time.Hour), n.between(20*time.Second, 4*time.Hour)
-	}
-	reauth, mobike := n.chance(0.15), n.chance(0.5)
-	connection := func(mine, other int, b conf.Behavior, peerNAT bool) *conf.Connection {
-		c := conf.DefaultConnection()
-		c.Name, c.Version, c.PSK = name, conf.IKEv2, crypto.Secret("of "+name)
-		c.Gateway = conf.Gateway{Prefix: netip.PrefixFrom(address(other), 32)}
-		if peerNAT {
-			c.Gateway = conf.Gateway{Any: true}
-		}
-		c.Local.ID, c.Remote.ID = fqdn(mine), fqdn(other)
-		c.Proposals = mustPropose(crypto.IKE, ikeSuite)
-		c.Behavior, c.MOBIKE, c.Reauthenticate = b, mobike, reauth
-		c.Lifetime, c.Rekey = life+n.between(time.Second, life), n.chance(0.85)
-		c.Margin = min(c.Lifetime, childLife) / 6
-		c.KeyingTries = oneOf(n, 0, 0, 3)
-		c.DPDAction, c.DPDDelay = oneOf(n, conf.DPDRestart, conf.DPDRestart, conf.DPDHold, conf.DPDClear), oneOf(n, 30*time.Second, 5*time.Minute, 10*time.Minute, 10*time.Minute)
-		c.FragmentSize = oneOf(n, 1280, 576, 300)
-		k := conf.DefaultChild()
-		k.Name, k.Lifetime, k.Proposals = "lan", childLife, mustPropose(crypto.ESP, espSuite)
-		k.Local, k.Remote = network(mine, other), network(other, mine)
-		c.Children = []*conf.Child{k}
-		return c
-	}
-	p.ca, p.cb = connection(i, j, behavior[0], b.nat), connection(j, i, behavior[1], a.nat)
-	a.conf.Connections, b.conf.Connections = append(a.conf.Connections, p.ca), append(b.conf.Connections, p.cb)
-	for _, c := range []*conf.Connection{p.ca, p.cb} {
-		p.needs = p.needs || c.Behavior == conf.Start && c.KeyingTries == 0 && c.DPDAction == conf.DPDRestart ||
-			c.Behavior == conf.OnDemand && p.ping > 0 && p.ping <= time.Minute
-	}
-	n.Pairs = append(n.Pairs, p)
-}
-
-func inner(i, j int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i), byte(j), 10}) }
-
-func fqdn(i int) id.ID { return id.ID{Kind: id.FQDN, Data: fmt.Sprintf("host%d.example", i)} }
-
-func network(i, j int) []conf.Selector {
-	return []conf.Selector{{First: netip.AddrFrom4([4]byte{10, byte(i), byte(j), 0}), Last: netip.AddrFrom4([4]byte{10, byte(i), byte(j), 255}), PortLast: 65535}}
-}
-
 // pinging sends packets both ways from time to time.
 func (n *Network) pinging(p *pairing) {
-	n.send2(p)
+	for _, f := range p.flows {
+		p.a.Ping(f, n.fate)
+		p.b.Ping(back(f), n.fate)
+	}
 	n.After(p.ping, func() { n.pinging(p) })
 }
 
-// send2 sends a packet each way.
-func (n *Network) send2(p *pairing) {
-	p.hops[0] += n.packet(p.a, p.b, p.flow)
-	p.hops[1] += n.packet(p.b, p.a, back(p.flow))
-}
-
-// packet sends one; it gives 1 when it comes through. Without an SA the policy asks.
-func (n *Network) packet(from, to *node, f esp.Flow) int {
-	if from.dead || to.dead {
-		return 0
+func (n *Network) fate(p *probe) {
+	if p.seen == arrived {
+		n.pings++
 	}
-	out, protected, found := from.Plane.Outbound(f)
-	if !found {
-		return 0
-	}
-	if !protected {
-		from.Acquire(from.Plane.policy(f).Name, esp.Selector{Src: netip.PrefixFrom(f.Src, 32), Dst: netip.PrefixFrom(f.Dst, 32), Proto: f.Proto,
-			SrcPorts: esp.PortRange{First: f.SrcPort, Last: f.SrcPort}, DstPorts: esp.PortRange{First: f.DstPort, Last: f.DstPort}})
-		return 0
-	}
-	if l := n.way(from.Addr, to.Addr); l.Cut || n.chance(l.Faults.Loss) {
-		return 0
-	}
-	for _, in := range to.Plane.SAs(esp.In) {
-		if in.ID.SPI == out.ID.SPI && sameSA(out, in) == nil {
-			to.Plane.Carried(to.now(), in.ID)
-			n.pings++
-			return 1
-		}
-	}
-	return 0
 }
 
 // replace crashes a node; another daemon starts in its place after a time.
@@ -260,12 +176,25 @@ func (n *Network) replace(x *node, after time.Duration) {
 		return
 	}
 	x.Die()
-	i := slices.Index(n.Nodes, x)
-	n.After(after, func() { n.boot(x, i) })
+	n.After(after, func() { n.boot(x); n.disturb(x) })
+}
+
+// succeed lets a node's daemon die, at any moment, and another one carry on.
+func (n *Network) succeed(x *node, after time.Duration) {
+	if x.dead {
+		return
+	}
+	x.Die()
+	n.After(after, func() {
+		x.dead = false
+		x.Restart(x.conf)
+		n.guard(x)
+	})
 }
 
 // reload gives a node its configuration.
 func (n *Network) reload(x *node) {
+	n.disturb(x)
 	if x.dead {
 		return
 	}
@@ -277,12 +206,18 @@ func (n *Network) reload(x *node) {
 // Heal ends all faults. Daemons that are down come up.
 func (n *Network) Heal() {
 	n.stormy = false
+	n.disturbAll()
 	n.Faults = Faults{Delay: 10 * time.Millisecond, Jitter: 20 * time.Millisecond}
 	clear(n.links)
 	n.Drop = nil
 	for _, x := range n.Nodes {
 		x.Lag = 0
 	}
+	n.eachNAT(func(x *node) {
+		if y := n.nats[x.addr]; y.expiry > 0 {
+			y.expiry = max(y.expiry, 2*keepalive)
+		}
+	})
 }
 
 // healed is nil when every tunnel that is to be up is up, both ends of every pair agree,
@@ -304,30 +239,44 @@ func (n *Network) healed() error {
 	return nil
 }
 
-// steady tells whether the tunnel is replaced before its end, without a gap, by both ends.
-func (p *pairing) steady() bool { return p.needs && p.ca.Rekey && p.cb.Rekey && !p.ca.Reauthenticate }
-
-// agrees is nil when both ends have the same: one IKE SA and one child, or nothing where
-// the tunnel may be down.
+// agrees is nil when both ends have the same: one IKE SA and all children, or nothing
+// where the tunnel may be down.
 func (p *pairing) agrees() error {
 	a, b := p.a.of(p.ca.Name), p.b.of(p.cb.Name)
 	if len(a) == 0 && len(b) == 0 && !p.needs {
 		return nil
 	}
+	most := len(p.flows)
 	switch {
 	case len(a) != 1 || len(b) != 1:
 		return fmt.Errorf("%s: %d IKE SAs at %s, %d at %s", p.ca.Name, len(a), p.a.Name, len(b), p.b.Name)
 	case a[0].SPIi != b[0].SPIi || a[0].SPIr != b[0].SPIr:
 		return fmt.Errorf("%s: different IKE SAs", p.ca.Name)
-	case len(a[0].Children) != len(b[0].Children) || len(a[0].Children) > 1 || p.needs && len(a[0].Children) == 0:
+	case len(a[0].Children) != len(b[0].Children) || len(a[0].Children) > most || p.needs && len(a[0].Children) < most:
 		return fmt.Errorf("%s: %d children at %s, %d at %s", p.ca.Name, len(a[0].Children), p.a.Name, len(b[0].Children), p.b.Name)
-	case len(a[0].Children) == 0:
+	}
+	for _, path := range []ike.Path{a[0].Path, b[0].Path} {
+		if !p.a.world.reaches(path) {
+			return fmt.Errorf("%s: a NAT keeps %s > %s out", p.ca.Name, path.Local, path.Remote)
+		}
+	}
+	if len(a[0].Children) < most {
 		return nil
 	}
-	if err := Carries(p.a.Host, p.b.Host, p.flow); err != nil {
-		return err
+	return p.carries()
+}
+
+// carries is nil while packets of all children come through, both ways.
+func (p *pairing) carries() error {
+	for _, f := range p.flows {
+		if err := Carries(p.a.Host, p.b.Host, f); err != nil {
+			return err
+		}
+		if err := Carries(p.b.Host, p.a.Host, back(f)); err != nil {
+			return err
+		}
 	}
-	return Carries(p.b.Host, p.a.Host, back(p.flow))
+	return nil
 }
 
 func (x *node) of(conn string) []ike.Status {

@@ -4,7 +4,11 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"os"
+	"runtime"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,88 +19,108 @@ import (
 
 var (
 	oneSeed = flag.Uint64("seed", 0, "the only seed of TestNetworks")
+	first   = flag.Uint64("first", 1, "the first seed of TestNetworks")
+	count   = flag.Uint64("count", seedsOfCI, "how many seeds TestNetworks draws")
 	soak    = flag.Duration("soak", 0, "how long TestNetworks draws seeds")
 )
 
 // How much a seed may take: a virtual day, or fewer when lifetimes of seconds make its
-// messages many.
+// messages many. The last part of it is calm.
 const (
-	day         = 24 * time.Hour
-	maxMessages = 2000
+	calmTime    = 4 * time.Hour
+	maxMessages = 2500             // of a hasty network
 	slice       = 10 * time.Minute // after which the bounds are looked at
+	maxSteps    = 100000           // in that time; more is a loop
 )
 
-// healTime is within what a tunnel is up after the network has healed. The longest way:
-// a peer that lost its state is found out by a liveness check (dpd_delay, at most 10
-// minutes) and its 165 s of retransmission; the try under way may have another 165 s to
-// go, and the next one begins after the longest pause between tries, 5 minutes and a
-// quarter, and takes 165 s where it meets a half-open IKE SA. Where the two ends take
-// one another's tries for their own this may come twice. A daemon that is down comes up
-// within an hour.
-const healTime = time.Hour + 2*(10*time.Minute+3*165*time.Second+375*time.Second)
+// A run makes much garbage, and keeps little.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
+
+// limitOfCI is how long TestNetworks takes at most where nobody has said how long. Two
+// CPUs that do nothing else have done all seeds before.
+const limitOfCI = 170 * time.Second
 
 // simulate runs one seed and tells how many tunnel-days it had, and what was wrong.
 func simulate(n *Network) (days float64, err error) {
-	for n.Now().Sub(0) < day && n.sent < maxMessages && n.breach == nil {
-		n.Run(slice, func() bool { return n.breach != nil })
+	if err = n.storm(); err == nil {
+		err = n.settle()
+	}
+	if err == nil {
+		err = n.rest()
+	}
+	days = n.Now().Sub(0).Hours() / 24 * float64(len(n.Pairs))
+	if err == nil {
+		err = n.takeDown()
+	}
+	return days, err
+}
+
+// pass lets time go by, unless there are too many messages, or something is wrong.
+func (n *Network) pass(d time.Duration, messages int) error {
+	broken := func() bool { return n.breach != nil }
+	for end, most := n.now.Add(d), n.sent+messages; n.now < end && (n.sent < most || !n.temper.hasty) && !broken(); {
+		before := n.steps
+		n.Run(min(slice, end.Sub(n.now)), broken)
+		if n.steps-before > maxSteps {
+			return fmt.Errorf("%d steps in %s", n.steps-before, slice)
+		}
 		for _, x := range n.Nodes {
 			if err := x.bounded(); err != nil {
-				return 0, err
+				return err
 			}
 		}
+		for _, p := range n.Pairs {
+			n.look(p)
+		}
 	}
+	return n.breach
+}
+
+// storm is the time in which the network has its impairments.
+func (n *Network) storm() error { return n.pass(day-calmTime-time.Hour, maxMessages*4/5) }
+
+// settle waits until all is well after the network has healed.
+func (n *Network) settle() error {
 	n.Heal()
-	var last error
-	ok := n.Run(healTime, func() bool { return n.breach != nil })
-	until := n.Now().Add(5 * time.Minute) // it need not be at rest at any one moment
-	for !ok && n.Now() < until {
-		if last = n.healed(); last == nil {
-			break
+	for end := n.now.Add(n.healTime()); n.now < end && n.breach == nil; n.Rest(20 * time.Second) {
+		if n.healed() == nil {
+			return nil
+		}
+	}
+	if n.breach != nil {
+		return n.breach
+	}
+	for range 600 { // it need not be at rest at any one moment
+		if n.healed() == nil {
+			return nil
 		}
 		n.Rest(500 * time.Millisecond)
 	}
-	days = n.Now().Sub(0).Hours() / 24 * float64(len(n.Pairs))
-	if n.breach != nil {
-		return days, n.breach
-	}
-	if last != nil {
-		return days, fmt.Errorf("%s after the network has healed: %w", healTime, last)
-	}
-	if err := n.flows(calmTime); err != nil {
-		return days, err
-	}
-	return days, n.takeDown()
+	return fmt.Errorf("%s after the network has healed: %w", n.healTime(), n.healed())
 }
 
-// calmTime is how long no packet is lost in a network that is well.
-const calmTime = 30 * time.Minute
-
-// flows looks at every moment whether a packet would come through.
-func (n *Network) flows(d time.Duration) error {
-	var lost error
-	n.Run(d, func() bool {
-		for _, p := range n.Pairs {
-			if !p.steady() {
-				continue
-			}
-			if lost = Carries(p.a.Host, p.b.Host, p.flow); lost == nil {
-				lost = Carries(p.b.Host, p.a.Host, back(p.flow))
-			}
-			if lost != nil {
-				lost = fmt.Errorf("a packet is lost in a network that is well: %w", lost)
-				return true
-			}
+// rest is the time in which the network is well, and no packet is lost.
+func (n *Network) rest() error {
+	n.calm = true
+	err := n.pass(max(calmTime, day-n.now.Sub(0)), maxMessages/5)
+	n.calm = false
+	for range 600 {
+		if err != nil || n.healed() == nil {
+			return err
 		}
-		return n.breach != nil
-	})
-	if lost == nil {
-		lost = n.breach
+		n.Rest(500 * time.Millisecond)
 	}
-	return lost
+	return fmt.Errorf("in a network that is well: %w", n.healed())
 }
 
 // takeDown takes all connections out of all configurations; nothing is left then.
 func (n *Network) takeDown() error {
+	for _, p := range n.Pairs {
+		p.needs = false
+	}
 	for _, x := range n.Nodes {
 		x.guarded = nil
 		x.Configure(conf.Default())
@@ -116,7 +140,7 @@ func failing(seed uint64, n *Network, err error) string {
 		if n.breach == nil && p.agrees() == nil && len(n.Pairs) > 1 {
 			continue
 		}
-		s += fmt.Sprintf("\n%s: %s %+v\n%s %+v\n%s\n", p.ca.Name, p.a.Name, brief(p.ca), p.b.Name, brief(p.cb), n.Ladder(p.a.Addr, p.b.Addr, 60))
+		s += fmt.Sprintf("\n%s: %s %+v\n%s %+v\n%s\n", p.ca.Name, p.a.Name, brief(p.ca), p.b.Name, brief(p.cb), n.Ladder(p.ca.Name, p.a.addr, p.b.addr, 60))
 	}
 	return s
 }
@@ -126,57 +150,135 @@ func brief(c *conf.Connection) string {
 		c.Margin, c.Rekey, c.Reauthenticate, c.KeyingTries, c.DPDAction, c.DPDDelay)
 }
 
-// Networks of every kind, with every kind of fault.
-func TestNetworks(t *testing.T) {
-	if *oneSeed != 0 {
-		n := Draw(*oneSeed)
-		if _, err := simulate(n); err != nil {
-			t.Error(failing(*oneSeed, n, err))
-		}
-		return
+// tally is what came of many seeds.
+type tally struct {
+	sync.Mutex
+	days            float64
+	seeds           int
+	messages, pings int
+	impaired        map[string]int
+	failures        []string
+}
+
+func (y *tally) add(seed uint64, n *Network, days float64, err error) {
+	y.Lock()
+	defer y.Unlock()
+	y.days += days
+	y.seeds++
+	y.messages += n.sent
+	y.pings += n.pings
+	for _, name := range n.Impair {
+		y.impaired[name]++
 	}
-	limit := 20 * time.Second
-	if *soak > 0 {
-		limit = *soak
+	if err != nil {
+		y.failures = append(y.failures, failing(seed, n, err))
 	}
-	begun := time.Now()
-	var next, messages, pings atomic.Int64
-	var lock sync.Mutex
-	days, failures := 0.0, 0
+}
+
+func (y *tally) failed() int {
+	y.Lock()
+	defer y.Unlock()
+	return len(y.failures)
+}
+
+// seeds simulates one seed after another, on all CPUs, while more wants to and few have
+// failed.
+func seeds(first uint64, more func(done uint64) bool) *tally {
+	y := &tally{impaired: make(map[string]int)}
+	var next atomic.Uint64
 	var all sync.WaitGroup
-	for range 2 {
+	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() {
-			for time.Since(begun) < limit {
-				seed := uint64(next.Add(1))
-				n := Draw(seed)
-				d, err := simulate(n)
-				messages.Add(int64(n.sent))
-				pings.Add(int64(n.pings))
-				lock.Lock()
-				days += d
-				if err != nil {
-					if failures++; failures <= 5 {
-						t.Error(failing(seed, n, err))
-					}
+			for {
+				i := next.Add(1) - 1
+				if !more(i) || y.failed() >= 5 {
+					return
 				}
-				lock.Unlock()
+				n := Draw(first + i)
+				days, err := simulate(n)
+				y.add(first+i, n, days, err)
 			}
 		})
 	}
 	all.Wait()
-	t.Logf("%d seeds, %.0f tunnel-days, %d messages, %d packets through, %d failures", next.Load(), days, messages.Load(), pings.Load(), failures)
+	return y
 }
 
-// Every impairment by itself.
+// Networks of every kind, with every kind of fault.
+func TestNetworks(t *testing.T) {
+	if *oneSeed != 0 {
+		n := Draw(*oneSeed)
+		n.Quiet = !testing.Verbose()
+		if _, err := simulate(n); err != nil {
+			t.Error(failing(*oneSeed, n, err))
+		}
+		t.Log(strings.Join(n.Trace, "\n"))
+		return
+	}
+	begun, from, limit := time.Now(), *first, limitOfCI
+	more := func(done uint64) bool { return done < *count && time.Since(begun) < limit }
+	if *soak > 0 {
+		limit = *soak
+		more = func(uint64) bool { return time.Since(begun) < limit }
+		if from == 1 { // others than the last time
+			from = uint64(begun.Unix()) << 20
+		}
+	}
+	y := seeds(from, more)
+	for _, f := range y.failures {
+		t.Error(f)
+	}
+	t.Logf("%d seeds from %d, %.0f tunnel-days, in %s, %d messages, %d packets through, impaired by %v",
+		y.seeds, from, y.days, time.Since(begun).Round(time.Second), y.messages, y.pings, y.impaired)
+}
+
+// Every impairment by itself; it makes a difference.
 func TestImpairments(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(Impairments)) {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(3) {
-				n := DrawWith(1000+seed, name)
-				if _, err := simulate(n); err != nil {
-					t.Error(failing(seed, n, err))
+			acted := name == "nothing" || name == "nat filter" // where nothing else happens all comes from where it is awaited
+			for seed := uint64(1000); seed < 1003 || !acted && seed < 1060; seed++ {
+				n, same := DrawWith(seed, name), DrawWith(seed, "nothing")
+				for _, x := range []*Network{n, same} {
+					if _, err := simulate(x); err != nil {
+						t.Error(failing(seed, x, err))
+					}
 				}
+				acted = acted || n.happened() != same.happened()
+			}
+			if !acted {
+				t.Error("nothing has come of it")
 			}
 		})
+	}
+}
+
+// happened counts what has happened.
+func (n *Network) happened() int {
+	c := n.sent + int(n.count)
+	n.eachNAT(func(x *node) { c += int(n.nats[x.addr].last) })
+	return c
+}
+
+// A failing seed draws a ladder and tells how it is replayed, and gives the same again.
+func TestFailureReplays(t *testing.T) {
+	const seed = 12
+	fail := func() string {
+		n := Draw(seed)
+		n.After(10*time.Hour, func() { n.violated("test") })
+		_, err := simulate(n)
+		if err == nil {
+			t.Fatal("no failure")
+		}
+		return failing(seed, n, err)
+	}
+	first := fail()
+	for _, want := range []string{"seed 12: test", "replay: go test ./test/sim -run TestNetworks -seed 12\n", "-->|", "request", "response", "replaced"} {
+		if !strings.Contains(first, want) {
+			t.Errorf("without %q:\n%s", want, first)
+		}
+	}
+	if again := fail(); again != first {
+		t.Errorf("another run:\n%s\n%s", first, again)
 	}
 }

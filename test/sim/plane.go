@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -10,96 +11,178 @@ import (
 	"github.com/goike/goike/ike"
 )
 
-// Plane is a data plane that only keeps the books.
+// Plane is a data plane without packets of its own: it keeps SAs and policies, and seals
+// and opens what it is given (traffic.go).
 type Plane struct {
 	// Offences are operations that a real plane could not have carried out, or that
 	// would have left traffic without protection.
 	Offences []string
 
 	reserved map[uint32]bool // SPIs that were handed out and are not in use
-	sas      map[esp.SAID]esp.SA
-	added    []esp.SAID // in order, those that are gone left out
-	policies []esp.Policy
+	given    map[uint32]bool // SPIs that were ever handed out, by any host
+	sas      map[esp.SAID]*held
+	added    []*held // in order, those that are gone left out
+	policies []rule
+	named    map[string]uint32 // request IDs of the configuration's policies, by name
+	reqID    uint32            // the last one given to a child
+	childID  uint64
+	run      int // of the daemon that changes it
 	rng      *rand.Rand
-	carried  map[esp.SAID]ike.Instant // when, by inbound SA
 }
 
-// alloc draws an SPI or, for IPComp, a CPI of those free for negotiation (RFC 3173).
+// held is an SA with what it has carried.
+type held struct {
+	esp.SA
+	carried ike.Instant // when it last did
+	used    bool
+	run     int
+	halves
+}
+
+// rule is a policy with the run of the daemon that wants it.
+type rule struct {
+	esp.Policy
+	run int
+}
+
+func newPlane(given map[uint32]bool, rng *rand.Rand, lastReqID uint32) *Plane {
+	return &Plane{given: given, reserved: make(map[uint32]bool), sas: make(map[esp.SAID]*held), named: make(map[string]uint32), reqID: lastReqID, rng: rng}
+}
+
+// alloc draws an SPI or, for IPComp, a CPI of those free for negotiation (RFC 3173). No
+// two hosts have the same: those of a daemon that has crashed are still in use elsewhere.
 func (p *Plane) alloc(proto esp.Proto) uint32 {
-	spi := 0x100 + p.rng.Uint32N(1<<31)
-	if proto == esp.ProtoIPComp {
-		spi = 0x100 + p.rng.Uint32N(0xf000-0x100)
-	}
-	p.reserved[spi] = true
-	return spi
-}
-
-// keepsAlive tells whether keepalives are sent to a NAT (RFC 3948, 2.3).
-func (p *Plane) keepsAlive() bool {
-	for _, sa := range p.sas {
-		if sa.Encap != nil && sa.Encap.Keepalive {
-			return true
+	for {
+		spi := 0x100 + p.rng.Uint32N(1<<31)
+		if proto == esp.ProtoIPComp {
+			spi = 0x100 + p.rng.Uint32N(0xf000-0x100)
+		}
+		if !p.given[spi] {
+			p.given[spi], p.reserved[spi] = true, true
+			return spi
 		}
 	}
-	return false
 }
 
-func (p *Plane) apply(ops []esp.Op) {
+// reserve answers a Reserve as the engine does: a configured child has the request ID of
+// its traps while no other has it.
+func (p *Plane) reserve(r ike.Reserve) ike.Reserved {
+	if r.ReqID == 0 {
+		r.ReqID = p.named[r.Name]
+		if r.ReqID == 0 || slices.ContainsFunc(p.added, func(h *held) bool { return h.ReqID == r.ReqID }) {
+			p.reqID++
+			r.ReqID = p.reqID
+		}
+	}
+	p.childID++
+	return ike.Reserved{SPI: p.alloc(r.Proto), ReqID: r.ReqID, ID: p.childID, Beside: p.present(r.Name, r.Src)}
+}
+
+// present tells whether there is a child of a name with a peer.
+func (p *Plane) present(name string, peer netip.Addr) bool {
+	return slices.ContainsFunc(p.policies, func(q rule) bool {
+		return q.Dir == esp.In && q.Owner != 0 && q.Name == name && q.Src == peer
+	})
+}
+
+// keepsAlive tells whether keepalives are sent to a NAT on the way to a peer (RFC 3948,
+// 2.3).
+func (p *Plane) keepsAlive() bool {
+	return slices.ContainsFunc(p.added, func(h *held) bool { return h.Encap != nil && h.Encap.Keepalive })
+}
+
+// succeed lets another daemon take over: what it has not touched goes in time.
+func (p *Plane) succeed() {
+	p.run++
+	clear(p.reserved)
+	clear(p.named)
+}
+
+// stale are the operations that remove what earlier daemons have left.
+func (p *Plane) stale() (ops []esp.Op) {
+	for _, h := range p.added {
+		if h.run < p.run {
+			ops = append(ops, esp.DelSA{ID: h.ID})
+		}
+	}
+	for _, r := range p.policies {
+		if r.run < p.run {
+			ops = append(ops, esp.DelPolicy{Policy: r.Policy})
+		}
+	}
+	return ops
+}
+
+func (p *Plane) apply(ops []esp.Op) (err error) {
 	for _, op := range ops {
 		switch op := op.(type) {
 		case esp.AddSA:
 			p.addSA(op.SA)
 		case esp.AdoptSA:
-			if _, held := p.sas[op.SA.ID]; !held {
-				p.offend("SA %v taken over that is not there", op.SA.ID)
+			if !p.adopt(op.SA) {
+				err = errNotHeld
 			}
 		case esp.DelSA:
-			delete(p.sas, op.ID)
-			delete(p.carried, op.ID)
 			delete(p.reserved, op.ID.SPI)
-			p.added = slices.DeleteFunc(p.added, func(id esp.SAID) bool { return id == op.ID })
+			if h := p.sas[op.ID]; h != nil {
+				delete(p.sas, op.ID)
+				p.added = slices.DeleteFunc(p.added, func(x *held) bool { return x == h })
+			}
 		case esp.MoveSA:
 			p.move(op)
 		case esp.AddPolicy:
 			p.remove(op.Policy)
-			p.policies = append(p.policies, op.Policy)
+			p.policies = append(p.policies, rule{op.Policy, p.run})
+			if op.Policy.Owner == 0 && op.Policy.Action == esp.Protect {
+				p.named[op.Policy.Name] = op.Policy.ReqID
+			}
 		case esp.DelPolicy:
 			p.remove(op.Policy)
+			if op.Policy.Owner == 0 {
+				delete(p.named, op.Policy.Name)
+			}
 		}
 	}
+	return err
 }
 
+var errNotHeld = errors.New("no such SA")
+
 func (p *Plane) addSA(sa esp.SA) {
-	if _, there := p.sas[sa.ID]; there {
+	if p.sas[sa.ID] != nil {
 		p.offend("SA %v installed twice", sa.ID)
 	}
 	// The machine zeroes its keys when it has handed them on.
 	sa.EncrKey, sa.IntegKey = slices.Clone(sa.EncrKey), slices.Clone(sa.IntegKey)
-	p.sas[sa.ID] = sa
+	h := &held{SA: sa, run: p.run}
+	p.sas[sa.ID] = h
 	if sa.Dir == esp.In {
 		delete(p.reserved, sa.ID.SPI)
 	}
-	p.added = append(p.added, sa.ID)
+	p.added = append(p.added, h)
+}
+
+func (p *Plane) adopt(sa esp.SA) bool {
+	h := p.sas[sa.ID]
+	if h != nil {
+		h.run = p.run
+	}
+	return h != nil
 }
 
 func (p *Plane) move(op esp.MoveSA) {
-	sa, ok := p.sas[op.ID]
-	if !ok {
+	h := p.sas[op.ID]
+	if h == nil {
 		p.offend("SA %v moved that is not there", op.ID)
 		return
 	}
 	delete(p.sas, op.ID)
-	sa.ID.Dst, sa.Src, sa.Encap = op.Dst, op.Src, op.Encap
-	p.sas[sa.ID] = sa
-	for i, id := range p.added {
-		if id == op.ID {
-			p.added[i] = sa.ID
-		}
-	}
+	h.ID.Dst, h.Src, h.Encap = op.Dst, op.Src, op.Encap
+	p.sas[h.ID] = h
 }
 
 func (p *Plane) remove(x esp.Policy) {
-	p.policies = slices.DeleteFunc(p.policies, func(y esp.Policy) bool {
+	p.policies = slices.DeleteFunc(p.policies, func(y rule) bool {
 		return x.Sel == y.Sel && x.Dir == y.Dir && x.Mark == y.Mark && x.IfID == y.IfID && x.Owner == y.Owner
 	})
 }
@@ -116,50 +199,57 @@ func (p *Plane) Compressing(dir esp.Direction) []esp.SA { return p.list(dir, tru
 
 func (p *Plane) list(dir esp.Direction, ipcomp bool) []esp.SA {
 	var out []esp.SA
-	for _, id := range p.added {
-		if sa := p.sas[id]; sa.Dir == dir && (id.Proto == esp.ProtoIPComp) == ipcomp {
-			out = append(out, sa)
+	for _, h := range p.added {
+		if h.Dir == dir && (h.ID.Proto == esp.ProtoIPComp) == ipcomp {
+			out = append(out, h.SA)
 		}
 	}
 	return out
 }
 
-// idle is how long ago one of these SAs has carried a packet, as Carried tells.
+// inbound finds an SA that receives by its SPI.
+func (p *Plane) inbound(spi uint32, proto esp.Proto) *held {
+	for _, h := range p.added {
+		if h.Dir == esp.In && h.ID.SPI == spi && h.ID.Proto == proto {
+			return h
+		}
+	}
+	return nil
+}
+
+// idle is how long ago one of these SAs has carried a packet, negative for never.
 func (p *Plane) idle(now ike.Instant, ids []esp.SAID) ike.Idle {
 	last := ike.Idle(-1)
 	for _, id := range ids {
-		at, ok := p.carried[id]
-		if d := ike.Idle(now.Sub(at)); ok && (last < 0 || d < last) {
+		h := p.sas[id]
+		if h == nil || !h.used {
+			continue
+		}
+		if d := ike.Idle(now.Sub(h.carried)); last < 0 || d < last {
 			last = d
 		}
 	}
 	return last
 }
 
-// Carried tells that an inbound SA has carried a packet.
-func (p *Plane) Carried(now ike.Instant, id esp.SAID) {
-	if p.carried == nil {
-		p.carried = make(map[esp.SAID]ike.Instant)
-	}
-	p.carried[id] = now
-}
-
 // Policies are the policies in force.
-func (p *Plane) Policies() []esp.Policy { return p.policies }
-
-// present tells whether there is a child of a name with a peer.
-func (p *Plane) present(name string, peer netip.Addr) bool {
-	return slices.ContainsFunc(p.policies, func(q esp.Policy) bool {
-		return q.Dir == esp.In && q.Owner != 0 && q.Name == name && q.Src == peer
-	})
+func (p *Plane) Policies() []esp.Policy {
+	var out []esp.Policy
+	for _, r := range p.policies {
+		out = append(out, r.Policy)
+	}
+	return out
 }
 
 // policy is the outbound policy in force for a packet, nil for none.
-func (p *Plane) policy(f esp.Flow) *esp.Policy {
+func (p *Plane) policy(f esp.Flow) *esp.Policy { return p.policyOf(esp.Out, f) }
+
+// policyOf is the policy of one direction in force for a packet, nil for none.
+func (p *Plane) policyOf(dir esp.Direction, f esp.Flow) *esp.Policy {
 	var best *esp.Policy
 	for i := range p.policies {
-		q := &p.policies[i]
-		if q.Dir == esp.Out && q.Sel.Matches(f) && (best == nil || q.Priority <= best.Priority) {
+		q := &p.policies[i].Policy
+		if q.Dir == dir && (best == nil || q.Priority <= best.Priority) && q.Sel.Matches(f) {
 			best = q
 		}
 	}
@@ -169,23 +259,32 @@ func (p *Plane) policy(f esp.Flow) *esp.Policy {
 // Outbound is the SA of ESP or AH that serves a packet: the newest of the request ID
 // and mode of the policy in force. found is false when no policy is for it.
 func (p *Plane) Outbound(f esp.Flow) (sa esp.SA, protected, found bool) {
-	best := p.policy(f)
-	if best == nil {
-		return sa, false, false
+	h, found := p.outbound(f)
+	if h == nil {
+		return sa, false, found
 	}
-	mode := best.Mode
-	if best.IPComp {
-		mode = esp.Transport // the IPComp SA has that of the policy
-	}
-	sa, protected = newest(p.SAs(esp.Out), best.ReqID, mode)
-	return sa, protected && best.Action == esp.Protect, true
+	return h.SA, true, true
 }
 
-func newest(sas []esp.SA, reqID uint32, mode esp.Mode) (sa esp.SA, ok bool) {
-	for _, x := range sas {
-		if x.ReqID == reqID && x.Mode == mode {
-			sa, ok = x, true
+func (p *Plane) outbound(f esp.Flow) (sa *held, found bool) {
+	best := p.policy(f)
+	switch {
+	case best == nil:
+		return nil, false
+	case best.Action != esp.Protect:
+		return nil, true
+	case best.IPComp: // the IPComp SA has the mode of the policy
+		return p.newest(false, best.ReqID, esp.Transport), true
+	}
+	return p.newest(false, best.ReqID, best.Mode), true
+}
+
+// newest is the outbound SA of a request ID and mode that was added last, nil for none.
+func (p *Plane) newest(ipcomp bool, reqID uint32, mode esp.Mode) *held {
+	for _, h := range slices.Backward(p.added) {
+		if h.Dir == esp.Out && h.ReqID == reqID && h.Mode == mode && (h.ID.Proto == esp.ProtoIPComp) == ipcomp {
+			return h
 		}
 	}
-	return sa, ok
+	return nil
 }

@@ -1,0 +1,291 @@
+package v2
+
+import "testing"
+
+// Child SAs are set up, replaced and deleted, from either side, with messages lost and late.
+func TestChildExchanges(t *testing.T) {
+	for _, c := range []scripted{
+		{
+			name:  "a child is there already",
+			steps: "a asks for the child; b asks for the child",
+			want:  "",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "new while the IKE SA is replaced",
+			steps: "a adds a child; b rekeys the IKE SA; a>; b>",
+			want:  "a: new child, b: rekey IKE, b: TEMPORARY_FAILURE, a: TEMPORARY_FAILURE, b: rekey IKE, a: ok, b: delete IKE, a: nothing, a': new child, b': ok",
+			ikes:  1, children: 2,
+		},
+		{
+			name:  "new while the IKE SA is replaced",
+			steps: "b adds a child; a rekeys the IKE SA; b>; a>",
+			want:  "b: new child, a: rekey IKE, a: TEMPORARY_FAILURE, b: TEMPORARY_FAILURE, b: new child, a: ok, a: rekey IKE, b: ok, a: delete IKE, b: nothing",
+			ikes:  1, children: 2,
+		},
+		{
+			name:  "new, other groups",
+			steps: "a adds a child",
+			want:  "a: new child, b: INVALID_KE_PAYLOAD, a: new child, b: ok",
+			ikes:  1, children: 2, prepare: otherGroups(t),
+		},
+		{
+			name:  "new, other groups",
+			steps: "b adds a child",
+			want:  "b: new child, a: INVALID_KE_PAYLOAD, b: new child, a: ok",
+			ikes:  1, children: 2, prepare: otherGroups(t),
+		},
+		{
+			name:   "new on both sides, the same",
+			steps:  "a adds a child; b adds a child; a>; b>",
+			nonces: "a03 b33",
+			want:   "a: new child, b: new child, b: ok, a: ok, a: delete new, b: delete new",
+			ikes:   1, children: 2,
+		},
+		{
+			name:   "new on both sides, the same",
+			steps:  "a adds a child; b adds a child; a>; b>",
+			nonces: "a33 b30",
+			want:   "a: new child, b: new child, b: ok, a: ok, a: delete new, b: delete new",
+			ikes:   1, children: 2,
+		},
+		{
+			name:   "new on both sides, the same",
+			steps:  "a adds a child; b adds a child; a>; b>",
+			nonces: "a33 b03",
+			want:   "a: new child, b: new child, b: ok, a: ok, b: delete new, a: delete new",
+			ikes:   1, children: 2,
+		},
+		{
+			name:   "new on both sides, the same",
+			steps:  "a adds a child; b adds a child; a>; b>",
+			nonces: "a30 b33",
+			want:   "a: new child, b: new child, b: ok, a: ok, b: delete new, a: delete new",
+			ikes:   1, children: 2,
+		},
+		{
+			name:  "deleted",
+			steps: "a deletes the child",
+			want:  "a: delete old, b: delete old",
+			ikes:  1, children: 0,
+		},
+		{
+			name:  "deleted",
+			steps: "b deletes the child",
+			want:  "b: delete old, a: delete old",
+			ikes:  1, children: 0,
+		},
+		{
+			name:  "deleted by both",
+			steps: "a deletes the child; b deletes the child; a>; b>",
+			want:  "a: delete old, b: delete old, b: nothing, a: nothing",
+			ikes:  1, children: 0,
+		},
+		{
+			name:  "deleted by both, one request late",
+			steps: "a deletes the child; b deletes the child; b>; a>2",
+			want:  "a: delete old, b: delete old, a: nothing, b: nothing",
+			ikes:  1, children: 0,
+		},
+		{
+			name:  "deleted by both, one request late",
+			steps: "b deletes the child; a deletes the child; a>; b>2",
+			want:  "b: delete old, a: delete old, b: nothing, a: nothing",
+			ikes:  1, children: 0,
+		},
+		{
+			name:  "deleted while the IKE SA is replaced",
+			steps: "a deletes the child; b rekeys the IKE SA; a>; b>",
+			want:  "a: delete old, b: rekey IKE, b: delete old, a: TEMPORARY_FAILURE, b: rekey IKE, a: ok, b: delete IKE, a: nothing",
+			ikes:  1, children: 0,
+		},
+		{
+			name:  "deleted while the IKE SA is replaced",
+			steps: "b deletes the child; a rekeys the IKE SA; b>; a>",
+			want:  "b: delete old, a: rekey IKE, a: delete old, b: TEMPORARY_FAILURE, a: rekey IKE, b: ok, a: delete IKE, b: nothing",
+			ikes:  1, children: 0,
+		},
+		{
+			name:  "deleted while the IKE SA is deleted",
+			steps: "a deletes the child; b deletes the IKE SA; a>; b>",
+			want:  "a: delete old, b: delete IKE, b: delete old, a: nothing",
+			ikes:  0, children: 0,
+		},
+		{
+			name:  "deleted while the IKE SA is deleted",
+			steps: "b deletes the child; a deletes the IKE SA; b>; a>",
+			want:  "b: delete old, a: delete IKE, a: delete old, b: nothing",
+			ikes:  0, children: 0,
+		},
+		{
+			name:  "replaced",
+			steps: "a rekeys the child",
+			want:  "a: rekey child, b: ok, a: delete old, b: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced",
+			steps: "b rekeys the child",
+			want:  "b: rekey child, a: ok, b: delete old, a: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, other groups",
+			steps: "a rekeys the child",
+			want:  "a: rekey child, b: INVALID_KE_PAYLOAD, a: rekey child, b: ok, a: delete old, b: delete old",
+			ikes:  1, children: 1, prepare: otherGroups(t),
+		},
+		{
+			name:  "replaced, other groups",
+			steps: "b rekeys the child",
+			want:  "b: rekey child, a: INVALID_KE_PAYLOAD, b: rekey child, a: ok, b: delete old, a: delete old",
+			ikes:  1, children: 1, prepare: otherGroups(t),
+		},
+		{
+			name:  "replaced, a soft limit comes before the delete",
+			steps: "a rekeys the child; a>; b has a soft limit",
+			want:  "a: rekey child, b: ok, a: delete old, b: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, a soft limit comes before the delete",
+			steps: "b rekeys the child; b>; a has a soft limit",
+			want:  "b: rekey child, a: ok, b: delete old, a: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, a hard limit comes before the delete",
+			steps: "a rekeys the child; a>; b has a hard limit",
+			want:  "a: rekey child, b: ok, b: delete old, a: delete old, a: nothing, b: nothing",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, a hard limit comes before the delete",
+			steps: "b rekeys the child; b>; a has a hard limit",
+			want:  "b: rekey child, a: ok, a: delete old, b: delete old, b: nothing, a: nothing",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, a hard limit comes before the answer",
+			steps: "a rekeys the child; a>; a has a hard limit",
+			want:  "a: rekey child, b: ok, a: delete old, b: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, a hard limit comes before the answer",
+			steps: "b rekeys the child; b>; b has a hard limit",
+			want:  "b: rekey child, a: ok, b: delete old, a: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, the new one deleted before the old one",
+			steps: "a rekeys the child; a>; b deletes the new child",
+			want:  "a: rekey child, b: ok, b: delete new, a: delete old, a: delete new, b: delete old",
+			ikes:  1, children: 0,
+		},
+		{
+			name:  "replaced, the new one deleted before the old one",
+			steps: "b rekeys the child; b>; a deletes the new child",
+			want:  "b: rekey child, a: ok, a: delete new, b: delete old, b: delete new, a: delete old",
+			ikes:  1, children: 0,
+		},
+		{
+			name:  "replaced, the new one deleted by both",
+			steps: "a rekeys the child; a>; b>; b deletes the new child; a deletes the new child",
+			want:  "a: rekey child, b: ok, a: delete old, b: delete new, b: delete old, a: delete new",
+			ikes:  1, children: 0,
+		},
+		{
+			name:  "replaced, the new one deleted by both",
+			steps: "b rekeys the child; b>; a>; a deletes the new child; b deletes the new child",
+			want:  "b: rekey child, a: ok, b: delete old, a: delete new, a: delete old, b: delete new",
+			ikes:  1, children: 0,
+		},
+		{
+			name:  "replaced, the responder has lost it",
+			steps: "b loses the child; a rekeys the child",
+			want:  "a: rekey child, b: CHILD_SA_NOT_FOUND, a: new child, b: ok",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, the responder has lost it",
+			steps: "a loses the child; b rekeys the child",
+			want:  "b: rekey child, a: CHILD_SA_NOT_FOUND, b: new child, a: ok",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, the responder deletes the old one, too",
+			steps: "a rekeys the child; a>; b deletes the old child; b>2; b>",
+			want:  "a: rekey child, b: ok, b: delete old, a: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, the responder deletes the old one, too",
+			steps: "b rekeys the child; b>; a deletes the old child; a>2; a>",
+			want:  "b: rekey child, a: ok, a: delete old, b: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, the answer to the delete is lost",
+			steps: "a rekeys the child; a>; b>; a>; b!; a waits; a>; b!; a waits",
+			want:  "a: rekey child, b: ok, a: delete old, b: delete old, a: delete old again, b: delete old again, a: delete old again, b: delete old again",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, the answer to the delete is lost",
+			steps: "b rekeys the child; b>; a>; b>; a!; b waits; b>; a!; b waits",
+			want:  "b: rekey child, a: ok, b: delete old, a: delete old, b: delete old again, a: delete old again, b: delete old again, a: delete old again",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, the request is lost",
+			steps: "a rekeys the child; a!; a waits",
+			want:  "a: rekey child, a: rekey child again, b: ok, a: delete old, b: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, the request is lost",
+			steps: "b rekeys the child; b!; b waits",
+			want:  "b: rekey child, b: rekey child again, a: ok, b: delete old, a: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, the answer is lost",
+			steps: "a rekeys the child; a>; b!; a waits",
+			want:  "a: rekey child, b: ok, a: rekey child again, b: ok again, a: delete old, b: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, the answer is lost",
+			steps: "b rekeys the child; b>; a!; b waits",
+			want:  "b: rekey child, a: ok, b: rekey child again, a: ok again, b: delete old, a: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, the delete is lost",
+			steps: "a rekeys the child; a>; b>; a!; a waits",
+			want:  "a: rekey child, b: ok, a: delete old, a: delete old again, b: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, the delete is lost",
+			steps: "b rekeys the child; b>; a>; b!; b waits",
+			want:  "b: rekey child, a: ok, b: delete old, b: delete old again, a: delete old",
+			ikes:  1, children: 1,
+		},
+		{
+			name:  "replaced, the suite is refused",
+			steps: "a rekeys the child; a>; b>",
+			want:  "a: rekey child, b: NO_PROPOSAL_CHOSEN, a: rekey child, b: NO_PROPOSAL_CHOSEN, a: rekey child, b: NO_PROPOSAL_CHOSEN",
+			ikes:  1, children: 1, prepare: stubborn(t),
+		},
+		{
+			name:  "replaced, the suite is refused",
+			steps: "b rekeys the child; b>; a>",
+			want:  "b: rekey child, a: NO_PROPOSAL_CHOSEN, b: rekey child, a: NO_PROPOSAL_CHOSEN, b: rekey child, a: NO_PROPOSAL_CHOSEN",
+			ikes:  1, children: 1, prepare: stubborn(t),
+		},
+	} {
+		t.Run(c.String(), func(t *testing.T) { play(t, c) })
+	}
+}

@@ -1,0 +1,64 @@
+package v2
+
+import (
+	"testing"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/crypto"
+	"github.com/goike/goike/ike"
+)
+
+// otherGroups lets each side prefer another group for the child, so that each asks for
+// the other's (INVALID_KE_PAYLOAD).
+func otherGroups(t *testing.T) func(a, b *conf.Connection) {
+	return func(a, b *conf.Connection) {
+		for i := range a.Children {
+			a.Children[i].Proposals = proposals(t, crypto.ESP, "aes256gcm16-curve25519-ecp256")
+			b.Children[i].Proposals = proposals(t, crypto.ESP, "aes256gcm16-ecp256-curve25519")
+		}
+	}
+}
+
+// otherIKEGroups does the same for the IKE SA: neither side takes the group any more that
+// the other has used, and offers first.
+func otherIKEGroups(t *testing.T) func(a, b *SA) {
+	return func(a, b *SA) {
+		a.conn.Proposals = proposals(t, crypto.IKE, "aes256gcm16-prfsha256-curve25519-ecp256")
+		b.conn.Proposals = proposals(t, crypto.IKE, "aes256gcm16-prfsha256-ecp256-curve25519")
+		a.suite.KE.ID, b.suite.KE.ID = crypto.KEECP384, crypto.KEECP521
+	}
+}
+
+// stubborn lets each side take no group of the other's.
+func stubborn(t *testing.T) func(a, b *conf.Connection) {
+	return func(a, b *conf.Connection) {
+		a.Children[0].Proposals = proposals(t, crypto.ESP, "aes256gcm16-curve25519")
+		b.Children[0].Proposals = proposals(t, crypto.ESP, "aes256gcm16-ecp256")
+	}
+}
+
+// The peer sets up the same child while what our request needs is gathered: it is not
+// sent.
+func TestOvertakenByPeer(t *testing.T) {
+	n, a, b := up(t, second(t, "aes256gcm16", "aes256gcm16"), func(a, b *conf.Connection) {
+		b.Children[1].Proposals = a.Children[1].Proposals
+	})
+	n.a.hold = true
+	n.a.step(a, ike.Initiate{Child: "second"})
+	mine := n.a.held
+	n.a.held = nil
+	n.b.step(b, ike.Initiate{Child: "second"})
+	n.run()
+	n.a.release() // for the peer
+	n.run()
+	if len(a.children) != 2 {
+		t.Fatal(n.story())
+	}
+	n.a.hold, n.a.held = false, mine
+	n.a.release()
+	n.run()
+	n.settled(1, 2)
+	if len(n.a.of(ike.ChildUp)) != 2 || len(n.a.of(ike.Failed)) != 0 {
+		t.Error(n.story())
+	}
+}
