@@ -90,7 +90,8 @@ func (s *Shard) digest(name string) [sha256.Size]byte {
 	return d
 }
 
-var errExpired = errors.New("its lifetime is over")
+// ErrExpired is why an IKE SA is not taken over that has ended at the peer meanwhile.
+var ErrExpired = errors.New("its lifetime is over")
 
 // TakeOver carries on an IKE SA of an earlier process, of which these are the parts. One
 // whose connection is not configured any more as it was is ended, and its peer told. The
@@ -113,7 +114,7 @@ func (s *Shard) TakeOver(now ike.Instant, spi uint64, parts map[uint64][]byte) (
 	}
 	st := m.Status()
 	if now >= st.ExpireAt {
-		return ike.Status{}, errExpired // as it has at the peer
+		return ike.Status{}, ErrExpired // as it has at the peer
 	}
 	if own := ownSPI(st); own != spi || s.bySPI[own] != nil || ShardOf(own, s.cfg.Count) != s.cfg.Index {
 		return ike.Status{}, fmt.Errorf("an IKE SA with the SPI %016x of another", own)

@@ -125,7 +125,7 @@ func TestKeep(t *testing.T) {
 		}
 	}
 	s4, _ := keeping(&keepers{spi: spi}, c)
-	if _, err := s4.TakeOver(1000, spi, parts); !errors.Is(err, errExpired) {
+	if _, err := s4.TakeOver(1000, spi, parts); !errors.Is(err, ErrExpired) {
 		t.Errorf("one whose lifetime is over is taken over: %v", err)
 	}
 	if _, err := s4.TakeOver(999, spi, parts); err != nil {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -99,6 +100,9 @@ func (h *Host) Restart(c *conf.Config) (carried int) {
 	h.early = &early
 	for _, spi := range slices.Sorted(maps.Keys(left)) {
 		st, err := h.Shard.TakeOver(h.now(), spi, left[spi])
+		if errors.Is(err, engine.ErrExpired) {
+			continue
+		}
 		if err != nil {
 			h.world.violated("%s: an IKE SA is not taken over: %v", h.Name, err)
 			continue
