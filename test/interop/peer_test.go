@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -196,6 +197,7 @@ func (s swan) Log() string {
 // section.
 func (e end) startSwan(t *testing.T, settings string) swan {
 	t.Helper()
+	e.shut(t)
 	s, err := lab.StartStrongSwan(e.at, settings)
 	if s != nil && s.Process != nil {
 		t.Cleanup(func() { s.Stop() })
@@ -207,6 +209,28 @@ func (e end) startSwan(t *testing.T, settings string) swan {
 		t.Fatal(err)
 	}
 	return swan{s}
+}
+
+// shut keeps the end's site from sending in the clear while strongSwan has no SA: its
+// user space data plane knows no traps, and only what goiked lets out is to be seen on
+// the outer link. The routes of SAs come before this one.
+func (e end) shut(t *testing.T) {
+	t.Helper()
+	ip := func(args ...string) {
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		defer cancel()
+		if out, err := e.at.Run(ctx, append([]string{"ip"}, args...)...); err != nil {
+			t.Fatal(err, out)
+		}
+	}
+	net4, net6 := lab.NetA4, lab.NetA6
+	if e.left {
+		net4, net6 = lab.NetB4, lab.NetB6
+	}
+	for family, net := range map[string]netip.Prefix{"-4": net4, "-6": net6} {
+		ip(family, "route", "replace", "blackhole", net.String())
+		t.Cleanup(func() { ip(family, "route", "flush", "type", "blackhole") })
+	}
 }
 
 // carries checks that traffic of all kinds passes between the hosts.

@@ -131,6 +131,7 @@ func (e end) startAnywhere(t *testing.T) goike {
 // startSwanAnywhere starts strongSwan at all addresses of the gateway.
 func (e end) startSwanAnywhere(t *testing.T) swan {
 	t.Helper()
+	e.shut(t)
 	s, err := lab.StartStrongSwan(e.at, "")
 	if s != nil && s.Process != nil {
 		t.Cleanup(func() { s.Stop() })
