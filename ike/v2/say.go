@@ -24,7 +24,9 @@ func (sa *SA) say(fx *ike.Effects, kind ike.ReportKind, format string, args ...a
 // failed reports an attempt that failed; child is empty for the IKE SA.
 func (sa *SA) failed(fx *ike.Effects, childName string, why *ike.Refusal) {
 	sa.lastError = why
-	sa.report(fx, ike.Report{Kind: ike.Failed, Child: childName, Text: why.String(), Why: why})
+	s := sa.Status()
+	s.Children = nil
+	sa.report(fx, ike.Report{Kind: ike.Failed, Child: childName, SA: &s, Text: why.String(), Why: why})
 }
 
 // reportUp reports that the IKE SA is established.
