@@ -26,6 +26,7 @@ type Config struct {
 	// before it ends the old one.
 	MakeBeforeBreak bool
 	Control         Control
+	Metrics         Metrics
 	Log             Log
 	Retransmit      Retransmit
 	Limits          HalfOpenLimits

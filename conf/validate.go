@@ -110,6 +110,9 @@ func (v *validator) daemon(c *Config) {
 	if s := c.Control.Socket; s != "" && (!strings.HasPrefix(s, "/") || len(s) > maxUnixPath) {
 		v.error(Daemon("control.socket"), nil, "control.socket is %q; allowed: an absolute path of at most %d octets", s, maxUnixPath)
 	}
+	if _, _, err := c.Metrics.Address(); err != nil {
+		v.error(Daemon("metrics.listen"), nil, "metrics.listen is %q: %v; allowed: %s", c.Metrics.Listen, err, AllowedListen)
+	}
 }
 
 // givenUpAfter is how many seconds a silent peer is waited for.

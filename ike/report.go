@@ -28,10 +28,24 @@ const (
 	IKEMoved                       // an IKE SA and its children have other addresses or ports; Path is the new one
 )
 
+// Mark says what a Step is counted as.
+type Mark uint8
+
+// The marks.
+const (
+	Unmarked        Mark = iota
+	RequestRepeated      // a request without an answer was sent again
+	LivenessAsked        // the peer was asked whether it lives
+	LivenessProven       // it has answered that
+	LivenessLost         // it has not
+)
+
 // Report is a machine's only voice: logs, metrics and control events are made
-// from it. Text is one line for the administrator: what happened, and what to do.
+// from it. Text is one line for the administrator: what happened, and what to do. A
+// Step without Text is only counted.
 type Report struct {
 	Kind    ReportKind
+	Mark    Mark   // of a Step
 	Conn    string // connection, empty while unknown
 	Child   string // child, empty when the IKE SA is meant
 	IKE     uint64 // unique ID of the IKE SA

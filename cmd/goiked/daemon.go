@@ -43,6 +43,7 @@ type daemon struct {
 	conf   *conf.Config
 	out    *outside
 	engine *engine.Engine
+	export *exporter
 	store  *keep.Store // nil: nothing is kept
 	left   []engine.Kept
 	quit   func() // ends the process at once
@@ -113,6 +114,8 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 		Store: d.keeper(), Left: d.left,
 	})
 	d.left = nil
+	d.export = newExporter(d.engine, d.warn)
+	d.export.apply(ctx, d.conf.Metrics)
 	var serving sync.WaitGroup
 	serving.Go(func() { d.followNetworks(ctx) })
 	failed := make(chan error, 1)
@@ -121,6 +124,7 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 	d.notify(systemd.Ready, systemd.Status(count(d.conf)))
 	err = d.wait(signals, failed)
 	d.notify(systemd.Stopping)
+	d.export.close()
 	err = errors.Join(err, d.close(signals))
 	cancel()
 	serving.Wait()

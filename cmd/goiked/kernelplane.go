@@ -73,7 +73,7 @@ func (o *outside) openKernel(ctx context.Context, c *conf.Config, conn *netlink.
 		return err
 	}
 	k := keepalive.New(o.remind)
-	o.plane = kernelPlane{Plane: p, keeper: k}
+	o.plane, o.planeStat = kernelPlane{Plane: p, keeper: k}, xfrmErrors
 	o.closers = append(o.closers, p.Close, func() error { k.Close(); return nil })
 	return nil
 }

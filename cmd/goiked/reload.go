@@ -73,6 +73,7 @@ func (d *daemon) reload() {
 	plan := conf.Diff(d.conf, c)
 	d.conf = c
 	d.engine.Configure(c)
+	d.export.apply(context.Background(), c.Metrics)
 	for _, change := range plan {
 		if change.Verdict != conf.Unchanged {
 			d.log.Info("reload: " + change.String())

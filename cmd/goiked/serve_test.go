@@ -56,6 +56,7 @@ func testServe(t *testing.T, backend string) {
 	dir := t.TempDir()
 	config := strings.Replace(good, `"none"`, `"`+backend+`"`, 1)
 	config = strings.Replace(config, "198.51.100.2", "127.0.0.2", 1) // where it finds itself, whom it does not answer
+	config += "\n[metrics]\nlisten = \"unix:" + filepath.Join(dir, "metrics") + "\"\n"
 	if err := os.WriteFile(filepath.Join(dir, "goike.toml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -81,11 +82,20 @@ func testServe(t *testing.T, backend string) {
 		}
 		go func() { _ = c.Subscribe(t.Context(), []string{"log", "ike-updown"}, func(string, *control.Message) {}) }()
 	}
+	scrape(t, filepath.Join(dir, "metrics"))
+	moved := strings.Replace(config, "/metrics\"", "/moved\"", 1)
+	if err := os.WriteFile(filepath.Join(dir, "goike.toml"), []byte(moved), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := p.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.WaitLine("configuration reloaded", 10*time.Second); err != nil {
 		t.Error(err)
+	}
+	scrape(t, filepath.Join(dir, "moved"))
+	if _, err := os.Lstat(filepath.Join(dir, "metrics")); err == nil {
+		t.Error("the old socket of the metrics is still there")
 	}
 	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -154,6 +154,8 @@ func TestKeys(t *testing.T) {
 		{`daemon: dataplane.backend = "none"`, func(m model) any { return m.Dataplane }, conf.BackendNone},
 		{`daemon: control.socket = "/run/x"`, func(m model) any { return m.Control.Socket }, "/run/x"},
 		{`daemon: metrics.listen = ""`, nil, nil},
+		{`daemon: metrics.listen = "[::1]:9814"`, func(m model) any { return m.Metrics.Listen }, "[::1]:9814"},
+		{`daemon: metrics.listen = "unix:/run/goike/metrics"`, func(m model) any { return m.Metrics.Listen }, "unix:/run/goike/metrics"},
 		{`daemon: log.level = "debug"`, func(m model) any { return m.Log.Level }, "debug"},
 		{`daemon: log.format = "json"`, func(m model) any { return m.Log.JSON }, true},
 		{`daemon: log.format = "text"`, func(m model) any { return m.Log.JSON }, false},

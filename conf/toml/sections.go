@@ -11,7 +11,6 @@ import (
 // What a key stands for that is not supported yet.
 const (
 	withoutAdvanced = `allowed: configuration_mode = "normal" and no conf_files`
-	withoutMetrics  = `allowed: ""`
 )
 
 var ipsecKeys = []key[*conf.Config]{
@@ -49,7 +48,9 @@ var controlKeys = []key[*conf.Config]{
 }
 
 var metricsKeys = []key[*conf.Config]{
-	laterText[*conf.Config]("listen", false, withoutMetrics),
+	{"listen", func(s scope, c *conf.Config, it *item) {
+		c.Metrics.Listen, _ = s.text(it.name, it.value, conf.AllowedListen)
+	}},
 }
 
 var logKeys = []key[*conf.Config]{

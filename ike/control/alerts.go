@@ -4,6 +4,9 @@ import "github.com/goike/goike/ike"
 
 // alertType is strongSwan's word for what a report complains of; "" is none.
 func alertType(r ike.Report) string {
+	if r.Mark == ike.RequestRepeated {
+		return "retransmit-send"
+	}
 	if r.Why == nil || r.Kind != ike.Failed && r.Kind != ike.IKEDown {
 		return ""
 	}
@@ -44,8 +47,14 @@ func (s *session) sendAlert(r ike.Report) {
 	}
 	m := &Message{}
 	m.Set("type", kind)
-	if r.SA != nil {
+	switch {
+	case r.SA != nil:
 		addIKE(m.AddSection("ike-sa").AddSection(nameOf(r.SA.Conn)), s.server.backend.Now(), *r.SA)
+	case r.IKE != 0: // all that the report tells
+		sec := m.AddSection("ike-sa").AddSection(nameOf(r.Conn))
+		setInt(sec, "uniqueid", r.IKE)
+		addAddress(sec, "local", r.Path.Local)
+		addAddress(sec, "remote", r.Path.Remote)
 	}
 	s.sendEvent("alert", m)
 }

@@ -70,6 +70,11 @@ func TestAlerts(t *testing.T) {
 	if got := next(); got != "alert {type=proposal-mismatch-ike}" {
 		t.Error(got)
 	}
+	again := ike.Report{Kind: ike.Step, Mark: ike.RequestRepeated, Conn: "site", IKE: 7, Path: sampleReport(ike.IKEUp).SA.Path}
+	f.publish(Event{Report: &again})
+	if got := next(); got != "alert {type=retransmit-send ike-sa {site {uniqueid=7 local-host=192.0.2.2 local-port=4500 remote-host=198.51.100.2 remote-port=4500}}}" {
+		t.Error(got)
+	}
 }
 
 // ike-update has the new addresses and the IKE SA with the old ones.

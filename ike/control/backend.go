@@ -68,6 +68,9 @@ type Stats struct {
 	Goroutines    int
 	Dropped       map[string]uint64 // packets dropped, by reason
 	Plane         map[string]uint64 // counters of the data plane
+	Counts        Counts
+	Waiting       map[string]int // what waits in queues: shards, steward, dataplane, jobs
+	Waits, Runs   Histogram      // of slow work: until it began, and from then on
 }
 
 // SA is an IKE SA with the usage of its children, in the order of

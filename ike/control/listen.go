@@ -27,12 +27,15 @@ const maxSocketPath = 107
 // Listen opens the control socket: mode 0660, of the group Group where that exists
 // and we may give it away. The socket of a daemon that is gone is replaced; the
 // error for one that answers wraps ErrInUse. What is no socket is left alone.
-func Listen(path string) (net.Listener, error) {
+func Listen(path string) (net.Listener, error) { return ListenAs("control socket", path) }
+
+// ListenAs is Listen for another socket of the daemon; what names it in errors.
+func ListenAs(what, path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("control socket %s: the path has %d octets, at most %d are possible", path, len(path), maxSocketPath)
+		return nil, fmt.Errorf("%s %s: the path has %d octets, at most %d are possible", what, path, len(path), maxSocketPath)
 	}
 	if err := removeStale(path); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s %w", what, err)
 	}
 	// On Linux the mode of the socket itself becomes that of its file, so that there
 	// is no moment at which others could connect.
@@ -45,10 +48,10 @@ func Listen(path string) (net.Listener, error) {
 	}}
 	l, err := lc.Listen(context.Background(), "unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("control socket %s: %w", path, err)
+		return nil, fmt.Errorf("%s %s: %w", what, path, err)
 	}
 	if err := open(path); err != nil {
-		return nil, errors.Join(fmt.Errorf("control socket %s: %w", path, err), l.Close())
+		return nil, errors.Join(fmt.Errorf("%s %s: %w", what, path, err), l.Close())
 	}
 	return l, nil
 }
@@ -74,20 +77,20 @@ func removeStale(path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("control socket: %w", err)
+		return fmt.Errorf("%s: %w", path, err)
 	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("control socket %s: there is something that is no socket; remove it, or choose another path", path)
+		return fmt.Errorf("%s: there is something that is no socket; remove it, or choose another path", path)
 	}
 	conn, err := net.DialTimeout("unix", path, dialTime)
 	if err == nil {
 		_ = conn.Close()
-		return fmt.Errorf("control socket: %w at %s", ErrInUse, path)
+		return fmt.Errorf("is in use: %w at %s", ErrInUse, path)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("control socket %s: cannot tell whether a daemon answers: %w", path, err)
+		return fmt.Errorf("%s: cannot tell whether a daemon answers: %w", path, err)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("control socket: %w", err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"time"
 
@@ -31,7 +32,7 @@ func (e *Engine) Config() *conf.Config {
 
 // Stats implements control.Backend.
 func (e *Engine) Stats() control.Stats {
-	s := control.Stats{Started: e.started, Dropped: make(map[string]uint64)}
+	s := control.Stats{Started: e.started, Dropped: make(map[string]uint64), Counts: make(control.Counts), Waiting: make(map[string]int)}
 	for _, r := range e.runners {
 		t, _ := atShard(context.Background(), r, tallyShard)
 		s.IKESAs += t.sas
@@ -39,10 +40,18 @@ func (e *Engine) Stats() control.Stats {
 		for reason, n := range t.drops {
 			s.Dropped[reason] += n
 		}
-		_, dropped := r.in.load()
+		s.Counts.Merge(t.counts)
+		waiting, dropped := r.in.load()
 		s.Dropped["queue-full"] += dropped
+		s.Waiting["shards"] += waiting
 	}
+	counts, _ := atSteward(context.Background(), e, func(*Steward) control.Counts { return maps.Clone(e.steward.counts) })
+	s.Counts.Merge(counts)
+	s.Waiting["steward"], _ = e.steward.in.load()
+	s.Waiting["dataplane"], _ = e.planes.in.load()
 	s.Workers, s.Idle, s.Queued = e.workers.load()
+	s.Waiting["jobs"] = s.Queued
+	s.Waits, s.Runs = e.workers.waits.read(), e.workers.runs.read()
 	s.Goroutines = runtime.NumGoroutine()
 	if e.cfg.Counters != nil {
 		s.Plane = e.cfg.Counters()
@@ -54,10 +63,11 @@ func (e *Engine) Stats() control.Stats {
 type tally struct {
 	sas, halfOpen int
 	drops         map[string]uint64
+	counts        control.Counts
 }
 
 func tallyShard(s *Shard) tally {
-	return tally{sas: s.Len(), halfOpen: s.HalfOpen(), drops: s.Drops()}
+	return tally{sas: s.Len(), halfOpen: s.HalfOpen(), drops: s.Drops(), counts: maps.Clone(s.counts)}
 }
 
 // atShard calls f in the goroutine of a shard; ok is false when that does not

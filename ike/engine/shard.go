@@ -17,6 +17,7 @@ import (
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/esp"
 	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/control"
 )
 
 // Outside is what a Shard acts upon. Nothing is waited for: results come back as
@@ -131,6 +132,7 @@ type Shard struct {
 	muted            uint64
 	drops            [dropReasons]uint64
 	counters         counters
+	counts           control.Counts               // of reports, those too that are not passed on
 	digests          map[string][sha256.Size]byte // of connections
 	digestsOf        *conf.Config
 	parts            []Kept // of the step under way
@@ -146,6 +148,7 @@ func NewShard(cfg ShardConfig, out Outside) *Shard {
 		nextID:   cfg.FirstID,
 		counters: newCounters(),
 		hash:     maphash.MakeSeed(),
+		counts:   make(control.Counts),
 		// A lost peer may send for thousands of dead SAs; a hundred answers a second
 		// are enough to let it find out.
 		refusal:   bucket{interval: 10 * time.Millisecond, burst: 100},
@@ -262,6 +265,7 @@ func (s *Shard) reconfigure(now ike.Instant, c *conf.Config) {
 	s.cfg.Config = c
 	s.half.limit(c.Limits, s.cfg.Count)
 	s.counters.keep(c)
+	forgetOthers(s.counts, c)
 	s.all(now, func(e *entry) ike.Event {
 		conn, _ := c.Connection(e.conn)
 		return ike.Configured{Config: c, Conn: conn}
@@ -368,6 +372,10 @@ func (s *Shard) do(now ike.Instant, e *entry, a ike.Action) {
 func (s *Shard) report(now ike.Instant, e *entry, r ike.Report) {
 	if r.Kind == ike.IKEUp {
 		r.Begun = e.born
+	}
+	s.counts.Add(r)
+	if r.Kind == ike.Step && r.Text == "" {
+		return
 	}
 	if e.half == nil {
 		s.out.Report(r)

@@ -8,6 +8,7 @@ import (
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/esp"
 	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/control"
 )
 
 // lookAtSteward is a look at the steward from its own goroutine.
@@ -21,7 +22,8 @@ type stewardRunner struct {
 	steward *Steward
 	in      *inbox[StewardInput]
 	wg      sync.WaitGroup
-	places  chan struct{} // bounds the searches for paths
+	places  chan struct{}  // bounds the searches for paths
+	counts  control.Counts // of the steward's own reports; its goroutine's
 
 	mu      sync.Mutex
 	waiters map[uint64]chan Outcome
@@ -38,7 +40,7 @@ const (
 func newStewardRunner(e *Engine) *stewardRunner {
 	r := &stewardRunner{
 		engine: e, in: newInbox[StewardInput](0), places: make(chan struct{}, maxSearches),
-		waiters: make(map[uint64]chan Outcome),
+		waiters: make(map[uint64]chan Outcome), counts: make(control.Counts),
 	}
 	r.steward = NewSteward(StewardConfig{Seed: seed(e.cfg.Rand), FirstID: 1, StepID: uint64(e.cfg.Shards) + 1}, r)
 	return r
@@ -71,6 +73,9 @@ func (r *stewardRunner) handle(in StewardInput) {
 		l.look(r.steward)
 		return
 	}
+	if l, ok := in.(Load); ok {
+		forgetOthers(r.counts, l.Config)
+	}
 	r.steward.Handle(r.engine.Now(), in)
 }
 
@@ -84,7 +89,10 @@ func (r *stewardRunner) Order(o Order) { r.engine.runnerOf(o.IKE).in.put(shardIt
 func (r *stewardRunner) Trap(ops []esp.Op) { r.engine.planes.put(wish{ops: ops}) }
 
 // Report implements StewardOutside.
-func (r *stewardRunner) Report(rep ike.Report) { r.engine.publish(rep) }
+func (r *stewardRunner) Report(rep ike.Report) {
+	r.counts.Add(rep)
+	r.engine.publish(rep)
+}
 
 // Locate implements StewardOutside.
 func (r *stewardRunner) Locate(ticket uint64, c *conf.Connection) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/goike/goike/ike"
 )
@@ -19,6 +20,7 @@ type task struct {
 	ticket ike.Ticket
 	job    ike.Job
 	back   *inbox[shardItem]
+	since  time.Time // when it was queued
 }
 
 // workers runs jobs: those of established IKE SAs first.
@@ -33,6 +35,8 @@ type workers struct {
 	idle   int
 	count  int
 	closed bool
+
+	waits, runs histogram // until a job began, and from then on
 }
 
 func newWorkers(n, limit int, rand io.Reader) *workers {
@@ -52,6 +56,10 @@ func (w *workers) add(p ike.Priority, tasks []task) (refused []task) {
 	if room := w.limit - len(w.queues[p]); p == ike.HalfOpen && len(tasks) > room {
 		room = max(room, 0)
 		tasks, refused = tasks[:room], tasks[room:]
+	}
+	now := time.Now()
+	for i := range tasks {
+		tasks[i].since = now
 	}
 	w.queues[p] = append(w.queues[p], tasks...)
 	for range min(len(tasks), w.idle) {
@@ -96,7 +104,10 @@ func (w *workers) run() {
 			return
 		}
 		for i, t := range tasks {
+			begun := time.Now()
+			w.waits.add(begun.Sub(t.since))
 			result, err := w.do(t.job)
+			w.runs.add(time.Since(begun))
 			t.back.put(shardItem{in: Finished{Ref: t.ref, Done: ike.Done{Ticket: t.ticket, Result: result, Err: err}}})
 			tasks[i] = task{}
 		}

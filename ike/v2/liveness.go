@@ -18,7 +18,7 @@ type liveness struct {
 func (*liveness) name() string { return "IKE_DPD" }
 
 func (x *liveness) start(sa *SA, now ike.Instant, fx *ike.Effects) {
-	sa.say(fx, ike.Step, "nothing heard from the peer for %s, asking whether it lives", now.Sub(sa.heard).Round(time.Second))
+	sa.mark(fx, ike.LivenessAsked, "nothing heard from the peer for %s, asking whether it lives", now.Sub(sa.heard).Round(time.Second))
 	var ps []wire.Payload
 	if sa.mobile.on && sa.mobile.decides && sa.nat.local { // RFC 4555, 3.9
 		ps = natNotifies(sa.spiI, sa.spiR, sa.path, sa.nat.forced)
@@ -33,8 +33,9 @@ func (*liveness) resume(*SA, ike.Instant, ike.Done, *ike.Effects) {}
 
 // reply implements exchange. A peer that sees another address than before has to be
 // told that it is ours: a NAT on the way has forgotten us.
-func (*liveness) reply(sa *SA, _ ike.Instant, m *message, _ *ike.Effects) {
+func (*liveness) reply(sa *SA, _ ike.Instant, m *message, fx *ike.Effects) {
 	sa.end()
+	sa.count(fx, ike.LivenessProven)
 	seen := seenAs(m.payloads)
 	if seen == nil || !sa.mobile.on || !sa.mobile.decides {
 		return
@@ -45,7 +46,11 @@ func (*liveness) reply(sa *SA, _ ike.Instant, m *message, _ *ike.Effects) {
 	sa.mobile.mapping = seen
 }
 
-func (*liveness) fail(*SA, ike.Instant, *ike.Refusal, *ike.Effects) {}
+func (*liveness) fail(sa *SA, _ ike.Instant, why *ike.Refusal, fx *ike.Effects) {
+	if why.Cause == ike.NoAnswer {
+		sa.count(fx, ike.LivenessLost)
+	}
+}
 
 // silence asks the data plane whether the peer sends ESP, before the peer is asked.
 type silence struct{}

@@ -47,6 +47,37 @@ func TestLiveness(t *testing.T) {
 	}
 }
 
+// marks are how often each mark was reported.
+func marks(reports []ike.Report) map[ike.Mark]int {
+	n := make(map[ike.Mark]int)
+	for _, r := range reports {
+		if r.Mark != ike.Unmarked {
+			n[r.Mark]++
+		}
+	}
+	return n
+}
+
+// Questions, answers, repetitions and deaths are marked, each once, and only on Steps.
+func TestLivenessIsMarked(t *testing.T) {
+	n, a, _ := up(t, watchful)
+	n.pass(30 * time.Second)
+	if got := marks(n.a.reports); len(got) != 2 || got[ike.LivenessAsked] != 1 || got[ike.LivenessProven] != 1 {
+		t.Errorf("%v", got)
+	}
+	n.intercept = func(packet) []packet { return nil }
+	n.pass(10 * time.Minute)
+	want := a.Config.Retransmit.Tries
+	if got := marks(n.a.reports); got[ike.LivenessAsked] != 2 || got[ike.LivenessProven] != 1 || got[ike.LivenessLost] != 1 || got[ike.RequestRepeated] != want {
+		t.Errorf("%v, want %d repetitions", got, want)
+	}
+	for _, r := range n.a.reports {
+		if r.Mark != ike.Unmarked && (r.Kind != ike.Step || r.Conn == "") {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 // ESP of the peer's is a sign of life.
 func TestLivenessByESP(t *testing.T) {
 	n, a, _ := up(t, watchful)

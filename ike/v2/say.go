@@ -21,6 +21,14 @@ func (sa *SA) say(fx *ike.Effects, kind ike.ReportKind, format string, args ...a
 	sa.report(fx, ike.Report{Kind: kind, Text: fmt.Sprintf(format, args...)})
 }
 
+// mark reports a line that is counted as something.
+func (sa *SA) mark(fx *ike.Effects, m ike.Mark, format string, args ...any) {
+	sa.report(fx, ike.Report{Kind: ike.Step, Mark: m, Text: fmt.Sprintf(format, args...)})
+}
+
+// count reports what is worth no line.
+func (sa *SA) count(fx *ike.Effects, m ike.Mark) { sa.report(fx, ike.Report{Kind: ike.Step, Mark: m}) }
+
 // failed reports an attempt that failed; child is empty for the IKE SA.
 func (sa *SA) failed(fx *ike.Effects, childName string, why *ike.Refusal) {
 	sa.lastError = why

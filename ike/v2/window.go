@@ -110,9 +110,9 @@ func (sa *SA) retransmit(now ike.Instant, fx *ike.Effects) {
 	out.tries++
 	out.due = now.Add(sa.retransmitAfter(min(out.tries, tries)))
 	if out.tries <= tries {
-		sa.say(fx, ike.Step, "no answer yet, request %d sent again (%d of %d)", out.id, out.tries, tries)
+		sa.mark(fx, ike.RequestRepeated, "no answer yet, request %d sent again (%d of %d)", out.id, out.tries, tries)
 	} else {
-		sa.say(fx, ike.Step, "no answer yet, request %d sent by the paths that were not tried", out.id)
+		sa.mark(fx, ike.RequestRepeated, "no answer yet, request %d sent by the paths that were not tried", out.id)
 	}
 	sa.send(out.packets, fx)
 	if out.tries >= min(probeFrom, tries) {
@@ -177,6 +177,7 @@ func (sa *SA) ask(now ike.Instant, fx *ike.Effects) {
 	}
 	out.tries++
 	out.due = now.Add(doubtTime)
+	sa.count(fx, ike.RequestRepeated)
 	sa.send(out.packets, fx)
 	sa.probe(out, fx)
 }

@@ -85,6 +85,7 @@ var mayImport = []struct {
 	{"ike/control", []string{"ike", "ike/ts", "ike/wire", "conf", "crypto/...", "esp"}},
 	{"ike/transport", []string{"ike", "internal/udp"}},
 	{"ike/engine", []string{"ike", "ike/record", "ike/child", "ike/ts", "ike/wire", "ike/control", "conf", "crypto/...", "esp"}},
+	{"internal/metrics", nil},
 	{"internal/...", []string{"internal/..."}},
 	{"cmd/goikectl", []string{"ike/control", "ike", "ike/ts", "conf", "crypto/...", "esp", "internal/version"}},
 	{"cmd/...", []string{"ike/...", "conf/...", "crypto/...", "esp/...", "xfrm/...", "internal/..."}},

@@ -79,6 +79,18 @@ func run(t *testing.T, at *lab.Namespace, args ...string) string {
 	return out
 }
 
+// shut keeps site B from sending in the clear while strongSwan has no SA: it sets no trap
+// up in its place, and only what goiked lets out is to be seen on the outer link.
+func (w *world) shut(t *testing.T) {
+	t.Helper()
+	run(t, w.B, "nft", fmt.Sprintf(`table inet shut {
+	chain out {
+		type filter hook forward priority 0;
+		ip saddr %s ip daddr %s rt ipsec missing drop
+	}
+}`, netB, netA))
+}
+
 // owned is all that a daemon could have changed in a namespace: SAs, policies,
 // rules, routes and interfaces, without what counts or ages.
 func owned(t *testing.T, at *lab.Namespace) string {
