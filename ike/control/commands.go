@@ -29,13 +29,29 @@ var commands = map[string]func(context.Context, *session, *Message) *Message{
 	"get-counters":   getCounters,
 	"reset-counters": resetCounters,
 
-	// Nothing of the kind can be loaded, which is what these answers say.
-	"get-conns":        emptyList("conns"),
-	"get-keys":         emptyList("keys"),
-	"get-shared":       emptyList("keys"),
+	"reload-settings": simply(Loader.ReloadSettings),
+	"load-conn":       loading(loadConn),
+	"unload-conn":     loading(unloadConn),
+	"get-conns":       listing("conns", Loader.LoadedConns),
+	"load-shared":     loading(loadShared),
+	"unload-shared":   loading(unloadShared),
+	"get-shared":      listing("keys", Loader.LoadedShared),
+	"clear-creds":     simply(Loader.ClearCreds),
+	"flush-certs":     func(context.Context, *session, *Message) *Message { return success() }, // none are cached
+
+	"load-cert":   refuse(noCertificates, need{"type", "certificate type missing"}, need{"data", "certificate data missing"}),
+	"load-key":    refuse(noCertificates, need{"type", "key type missing"}, need{"data", "key data missing"}),
+	"load-token":  refuse(noTokens, need{"handle", "keyid missing"}),
+	"unload-key":  refuse("key not found", need{"id", "key id missing"}),
+	"get-keys":    emptyList("keys"),
+	"list-certs":  nothing,
+	"load-pool":   refuseSections(noPools),
+	"unload-pool": notThere("", " not found", need{"name", "missing pool name to unload"}),
+	"get-pools":   nothing,
+
+	"load-authority":   refuseSections(noAuthorities),
+	"unload-authority": notThere("unload: authority '", "' not found", need{"name", "unload: missing authority name"}),
 	"get-authorities":  emptyList("authorities"),
-	"get-pools":        nothing,
-	"list-certs":       nothing,
 	"list-authorities": nothing,
 }
 
