@@ -31,6 +31,7 @@ type Config struct {
 	Retransmit      Retransmit
 	Limits          HalfOpenLimits
 	Connections     []*Connection // in the order of the file
+	Secrets         []Secret      // pre-shared keys by identity; that of a connection comes before them
 }
 
 // UniqueIDs is ipsec.unique_ids.
@@ -296,10 +297,4 @@ func (c *Connection) Child(name string) (*Child, bool) {
 		}
 	}
 	return nil, false
-}
-
-// SharedKey returns the pre-shared key for a connection and the identities that
-// the two sides have shown.
-func (c *Config) SharedKey(conn *Connection, local, remote id.ID) (crypto.Secret, bool) {
-	return conn.PSK, len(conn.PSK) > 0
 }

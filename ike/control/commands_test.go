@@ -32,7 +32,7 @@ func TestSimpleCommands(t *testing.T) {
 			t.Errorf("%s: %s", command, got)
 		}
 	}
-	for _, command := range []string{"load-conn", "rekey", "", "get-counters"} {
+	for _, command := range []string{"load", "", "Rekey"} {
 		if _, err := c.Call(within(t), command, nil); !errors.Is(err, ErrUnknown) {
 			t.Errorf("%s: %v", command, err)
 		}
@@ -126,7 +126,7 @@ func TestInitiate(t *testing.T) {
 	if got := ask(t, c, "initiate", control, "ike", "site", "loglevel", "-1"); got != "{success=no errmsg="+errRefused.Error()+"}" {
 		t.Error(got)
 	}
-	if got := ask(t, c, "initiate", nil); !strings.HasPrefix(got, "{success=no errmsg=nothing to initiate") {
+	if got := ask(t, c, "initiate", nil); !strings.HasPrefix(got, "{success=no errmsg=missing configuration name}") {
 		t.Error(got)
 	}
 	if got := ask(t, c, "initiate", nil, "child", "lan", "timeout", "soon"); got != `{success=no errmsg=timeout = "soon" is not a number}` {
@@ -153,7 +153,7 @@ func TestTerminate(t *testing.T) {
 	if got := ask(t, c, "terminate", nil, "child-id", "4"); got != "{success=no matches=0 terminated=0 errmsg=no SA matches}" {
 		t.Error(got)
 	}
-	if got := ask(t, c, "terminate", nil, "force", "yes"); !strings.HasPrefix(got, "{success=no errmsg=nothing to terminate") {
+	if got := ask(t, c, "terminate", nil, "force", "yes"); !strings.HasPrefix(got, "{success=no errmsg=missing terminate selector}") {
 		t.Error(got)
 	}
 	if got := ask(t, c, "terminate", nil, "ike-id", "-"); !strings.Contains(got, "not a number") {

@@ -13,7 +13,7 @@ func initiate(ctx context.Context, s *session, args *Message) *Message {
 	r := InitiateRequest{Conn: args.Get("ike"), Child: args.Get("child")}
 	log, timeout, err := s.steering(args)
 	if err == nil && r.Conn == "" && r.Child == "" {
-		err = errors.New("nothing to initiate is named: give child, ike, or both")
+		err = errNoName
 	}
 	if err != nil {
 		return failure(err)
@@ -25,17 +25,18 @@ func initiate(ctx context.Context, s *session, args *Message) *Message {
 	return success()
 }
 
+var errNoTerminateChoice = errors.New("missing terminate selector")
+
 // terminate takes down what `ike`, `child`, `ike-id` or `child-id` name. Its steps
 // are control-log events.
 func terminate(ctx context.Context, s *session, args *Message) *Message {
-	r := TerminateRequest{Conn: args.Get("ike"), Child: args.Get("child"), Force: args.Get("force") == "yes"}
-	log, timeout, err := s.steering(args)
-	ike, errIKE := number(args, "ike-id", 0)
-	child, errChild := number(args, "child-id", 0)
-	r.ConnID, r.ChildID, r.Timeout = uint64(ike), uint64(child), timeout
-	err = errors.Join(err, errIKE, errChild)
+	conn, child, connID, childID, err := names(args)
+	r := TerminateRequest{Conn: conn, Child: child, ConnID: connID, ChildID: childID, Force: isYes(args, "force")}
+	log, timeout, errSteer := s.steering(args)
+	r.Timeout = timeout
+	err = errors.Join(err, errSteer)
 	if err == nil && r.Conn == "" && r.Child == "" && r.ConnID == 0 && r.ChildID == 0 {
-		err = errors.New("nothing to terminate is named: give child, ike, child-id or ike-id")
+		err = errNoTerminateChoice
 	}
 	if err != nil {
 		return failure(err)

@@ -93,9 +93,16 @@ func (sa *SA) due(now ike.Instant, fx *ike.Effects) {
 		return
 	}
 	sa.rekeyAt = ike.Never
+	if sa.conn.Reauthenticate {
+		sa.reauthenticate(now, fx)
+		return
+	}
+	sa.push(&rekeyExchange{})
+}
+
+// reauthenticate has the IKE SA set up anew, before or after its end.
+func (sa *SA) reauthenticate(now ike.Instant, fx *ike.Effects) {
 	switch {
-	case !sa.conn.Reauthenticate:
-		sa.push(&rekeyExchange{})
 	case sa.Config.MakeBeforeBreak:
 		s := sa.Status()
 		sa.report(fx, ike.Report{Kind: ike.ReauthDue, SA: &s, Text: "phase 1 is to be set up again beside this one, to authenticate anew"})
