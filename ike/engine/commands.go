@@ -7,7 +7,6 @@ import (
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/ike"
-	"github.com/goike/goike/ike/control"
 )
 
 // bringUp begins what an Up asks for.
@@ -73,11 +72,11 @@ func (s *Steward) named(conn, child string) (*link, []string, error) {
 				return l, []string{child}, canBeUp(l.conn, child)
 			}
 		}
-		return nil, nil, fmt.Errorf("no connection has a child %q", child)
+		return nil, nil, noConfig("CHILD_SA", child)
 	}
 	l := s.byName[conn]
 	if l == nil {
-		return nil, nil, fmt.Errorf("no connection %q is configured", conn)
+		return nil, nil, noConfig("IKE_SA", conn)
 	}
 	if child == "" {
 		if names := l.names(); len(names) > 0 {
@@ -93,7 +92,7 @@ func canBeUp(c *conf.Connection, name string) error {
 	k, ok := c.Child(name)
 	switch {
 	case !ok:
-		return fmt.Errorf("connection %q has no child %q", c.Name, name)
+		return noConfig("CHILD_SA", name)
 	case k.Mode.Shunt():
 		return fmt.Errorf("child %q of connection %q only passes or drops packets: nothing is to be set up", name, c.Name)
 	}
@@ -119,6 +118,11 @@ func (s *Steward) disappoint(l *link, text string) {
 	}
 	l.waiters = nil
 }
+
+// What strongSwan says, too, for scripts that look for it.
+var errNoneToTerminate = errors.New("no matching SAs to terminate found")
+
+func noConfig(kind, name string) error { return fmt.Errorf("%s config '%s' not found", kind, name) }
 
 // downWaiter waits for SAs to be gone.
 type downWaiter struct {
@@ -152,7 +156,7 @@ func (s *Steward) takeDown(now ike.Instant, in Down) {
 		found = s.downPhase1s(w, m.Force, func(sa *phase1) bool { return sa.link.conn.Name == m.Conn }) || found
 	}
 	if !found {
-		s.out.Outcome(in.Waiter, Outcome{Err: fmt.Errorf("nothing to take down: no SA matches %s", matchText(m))})
+		s.out.Outcome(in.Waiter, Outcome{Err: errNoneToTerminate})
 		return
 	}
 	w.matched = len(w.ikes) + len(w.children)
@@ -161,20 +165,6 @@ func (s *Steward) takeDown(now ike.Instant, in Down) {
 	for _, l := range s.links {
 		s.reconcile(now, l)
 	}
-}
-
-func matchText(m control.TerminateRequest) string {
-	switch {
-	case m.ChildID != 0:
-		return fmt.Sprintf("child #%d", m.ChildID)
-	case m.ConnID != 0:
-		return fmt.Sprintf("IKE SA #%d", m.ConnID)
-	case m.Child != "" && m.Conn != "":
-		return fmt.Sprintf("%q", m.Conn+"/"+m.Child)
-	case m.Child != "":
-		return fmt.Sprintf("child %q", m.Child)
-	}
-	return fmt.Sprintf("%q", m.Conn)
 }
 
 // hold stops what is planned for a child; it tells whether anything was.
