@@ -20,7 +20,9 @@ func TestSharedKey(t *testing.T) {
 		}
 		return ids
 	}
-	secret := func(key string, owners ...string) Secret { return Secret{Owners: of(owners...), Key: crypto.Secret(key)} }
+	secret := func(key string, owners ...string) Secret {
+		return Secret{Owners: of(owners...), Key: crypto.Secret(key)}
+	}
 	c := &Config{Secrets: []Secret{
 		secret("anyone"), secret("second"), secret("domain", "*.example.org"), secret("peer", "b.example.org"),
 		secret("both", "a.example.org", "b.example.org"), secret("address", "192.0.2.7"), secret("ours", "a.example.org"),

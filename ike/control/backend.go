@@ -4,6 +4,7 @@ package control
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/goike/goike/conf"
@@ -98,7 +99,10 @@ type ConnState struct {
 // connections; Conn alone sets up all of its children.
 type InitiateRequest struct {
 	Conn, Child string
-	Timeout     time.Duration // 0: until it fails or is up; negative: do not wait
+	// Local and Remote are the addresses of this host and of the peer, where the
+	// configuration is for several; invalid: as configured.
+	Local, Remote netip.Addr
+	Timeout       time.Duration // 0: until it fails or is up; negative: do not wait
 }
 
 // TerminateRequest names what to take down: by name, or by unique ID.

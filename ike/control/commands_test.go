@@ -3,6 +3,7 @@ package control
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -132,7 +133,17 @@ func TestInitiate(t *testing.T) {
 	if got := ask(t, c, "initiate", nil, "child", "lan", "timeout", "soon"); got != `{success=no errmsg=timeout = "soon" is not a number}` {
 		t.Error(got)
 	}
-	want := []InitiateRequest{{Conn: "site", Child: "lan", Timeout: 20 * time.Second}, {Child: "lan", Timeout: -1}, {Conn: "site"}}
+	f.set(func() { f.err = nil })
+	if got := ask(t, c, "initiate", nil, "child", "dmvpn", "my-host", "192.0.2.2", "other-host", "2001:db8::7", "async", "1"); got != "{success=yes}" {
+		t.Error(got)
+	}
+	if got := ask(t, c, "initiate", nil, "child", "dmvpn", "other-host", "spoke"); got != `{success=no errmsg=other-host = "spoke" is not an address}` {
+		t.Error(got)
+	}
+	want := []InitiateRequest{
+		{Conn: "site", Child: "lan", Timeout: 20 * time.Second}, {Child: "lan", Timeout: -1}, {Conn: "site"},
+		{Child: "dmvpn", Local: netip.MustParseAddr("192.0.2.2"), Remote: netip.MustParseAddr("2001:db8::7"), Timeout: -1},
+	}
 	if got, _ := f.requests(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}

@@ -81,11 +81,13 @@ func TestLoading(t *testing.T) {
 	if got := call("load-shared", shared); got != "{success=yes}" {
 		t.Error(got)
 	}
+	s.mu.Lock()
 	for i, k := range s.keys {
 		if string(k.Data) != "a\x00secret" || !slices.Equal(k.Owners, []string{"a.example.org", "192.0.2.1"}) || k.ID != []string{"", "ike-1"}[i] {
 			t.Errorf("%q %q", k.ID, k.Owners)
 		}
 	}
+	s.mu.Unlock()
 	for command, want := range map[string]string{
 		"reload-settings": "{success=yes}", "clear-creds": "{success=yes}", "flush-certs": "{success=yes}",
 		"get-conns": "{conns=[site hq]}", "get-shared": "{keys=[ike-1]}", "load-conn": "{success=yes}",
@@ -100,12 +102,14 @@ func TestLoading(t *testing.T) {
 	if got := ask(t, c, "unload-shared", nil, "id", "ike-1"); got != "{success=yes}" {
 		t.Error(got)
 	}
+	s.mu.Lock()
 	slices.Sort(s.calls)
 	want := []string{"clear", "load hq {version=2}", "load site {version=2}", "reload", "unload site", "unshare ike-1"}
 	if !slices.Equal(s.calls, want) {
 		t.Errorf("%q, want %q", s.calls, want)
 	}
 	s.err = errRefused
+	s.mu.Unlock()
 	if got := call("load-conn", tree("version", "2", "site", "hq")); got != "{success=no errmsg="+errRefused.Error()+"}" {
 		t.Error(got)
 	}

@@ -3,15 +3,26 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"net/netip"
 	"strings"
 	"time"
 )
 
-// initiate sets up what `ike` and `child` name. Its steps are control-log events.
+// initiate sets up what `ike` and `child` name, with the peer at `other-host` and from
+// `my-host` where these are given. Its steps are control-log events; with `async` it does
+// not wait.
 func initiate(ctx context.Context, s *session, args *Message) *Message {
 	r := InitiateRequest{Conn: args.Get("ike"), Child: args.Get("child")}
 	log, timeout, err := s.steering(args)
+	local, errLocal := address(args, "my-host")
+	remote, errRemote := address(args, "other-host")
+	err = errors.Join(err, errLocal, errRemote)
+	r.Local, r.Remote = local, remote
+	if isYes(args, "async") {
+		timeout = -1
+	}
 	if err == nil && r.Conn == "" && r.Child == "" {
 		err = errNoName
 	}
@@ -54,6 +65,18 @@ func terminate(ctx context.Context, s *session, args *Message) *Message {
 	setInt(m, "terminated", 0)
 	m.Set("errmsg", err.Error())
 	return m
+}
+
+// address reads an argument that is an address; absent it is invalid.
+func address(args *Message, name string) (netip.Addr, error) {
+	if !args.Has(name) {
+		return netip.Addr{}, nil
+	}
+	a, err := netip.ParseAddr(args.Get(name))
+	if err != nil {
+		return a, fmt.Errorf("%s = %q is not an address", name, args.Get(name))
+	}
+	return a.Unmap(), nil
 }
 
 // steering reads what initiate and terminate have in common: where the steps go,

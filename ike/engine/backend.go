@@ -153,7 +153,7 @@ func (e *Engine) Initiate(ctx context.Context, r control.InitiateRequest, log fu
 	about := func(rep ike.Report) bool { return r.Conn == "" || rep.Conn == r.Conn }
 	defer e.follow(about, log)()
 	_, err := e.await(ctx, r.Timeout, func(waiter uint64) StewardInput {
-		return Up{Waiter: waiter, Conn: r.Conn, Child: r.Child}
+		return Up{Waiter: waiter, Conn: r.Conn, Child: r.Child, Local: r.Local, Remote: r.Remote}
 	})
 	if errors.Is(err, errNoOutcome) {
 		what, name := "IKE_SA", r.Conn

@@ -12,6 +12,9 @@ import (
 // bringUp begins what an Up asks for.
 func (s *Steward) bringUp(now ike.Instant, in Up) {
 	l, names, err := s.named(in.Conn, in.Child)
+	if err == nil && (in.Local.IsValid() || in.Remote.IsValid()) && !s.stopping {
+		l, err = s.guestOf(l, in.Local, in.Remote)
+	}
 	if err == nil && !l.conn.Gateway.Dialable() && s.usable(l) == nil {
 		err = fmt.Errorf("connection %q has no single remote_gateway to connect to", l.conn.Name)
 	}
@@ -37,6 +40,7 @@ func (s *Steward) bringUp(now ike.Instant, in Up) {
 	}
 	if len(w.left) == 0 {
 		s.out.Outcome(in.Waiter, Outcome{Matched: len(names)})
+		s.farewell(l)
 		return
 	}
 	l.waiters = append(l.waiters, w)
@@ -162,14 +166,14 @@ func (s *Steward) takeDown(now ike.Instant, in Down) {
 	w.matched = len(w.ikes) + len(w.children)
 	s.downs = append(s.downs, w)
 	s.tellDown()
-	for _, l := range s.links {
+	for _, l := range s.everyLink() {
 		s.reconcile(now, l)
 	}
 }
 
 // hold stops what is planned for a child; it tells whether anything was.
 func (s *Steward) hold(conn, child string) (found bool) {
-	for _, l := range s.links {
+	for _, l := range s.everyLink() {
 		if conn != "" && l.conn.Name != conn {
 			continue
 		}
@@ -189,18 +193,19 @@ func (s *Steward) hold(conn, child string) (found bool) {
 }
 
 // holdAll stops what is planned for a connection; it tells whether anything was.
-func (s *Steward) holdAll(conn string) bool {
-	l := s.byName[conn]
-	if l == nil {
-		return false
+func (s *Steward) holdAll(conn string) (found bool) {
+	for _, l := range s.everyLink() {
+		if l.conn.Name != conn {
+			continue
+		}
+		found = found || l.nextTry != ike.Never || l.stage == locating
+		l.held = l.conn.Behavior == conf.Start
+		l.forgetWishes()
+		if l.stage == locating {
+			l.stage = idle // what is found serves the policies
+		}
+		s.disappoint(l, whyCommand)
 	}
-	found := l.nextTry != ike.Never || l.stage == locating
-	l.held = l.conn.Behavior == conf.Start
-	l.forgetWishes()
-	if l.stage == locating {
-		l.stage = idle // what is found serves the policies
-	}
-	s.disappoint(l, whyCommand)
 	return found
 }
 
@@ -291,7 +296,7 @@ func (s *Steward) leave(waiter uint64) {
 		return id == waiter
 	}
 	s.downs = slices.DeleteFunc(s.downs, func(w *downWaiter) bool { return left(w.id, w.matched) })
-	for _, l := range s.links {
+	for _, l := range s.everyLink() {
 		l.waiters = slices.DeleteFunc(l.waiters, func(w upWaiter) bool { return left(w.id, w.all) })
 	}
 }
@@ -300,7 +305,7 @@ func (s *Steward) leave(waiter uint64) {
 func (s *Steward) stop(in Stop) {
 	s.stopping = true
 	w := newDownWaiter(in.Waiter)
-	for _, l := range s.links {
+	for _, l := range s.everyLink() {
 		s.schedule.set(l, ike.Never)
 		s.disappoint(l, errStopping.Error())
 	}

@@ -23,7 +23,9 @@ const (
 type link struct {
 	timer // of nextTry and nextTrap
 	conn  *conf.Connection
-	gone  bool // no longer configured as it was
+	guest guestKey
+	base  *conf.Connection // of a guest: the connection that it is one of
+	gone  bool             // no longer configured as it was
 
 	want    map[string]bool         // children that are to be up; "" is the IKE SA alone
 	given   map[string]bool         // children that were given up: traffic or a command asks for them
@@ -191,6 +193,7 @@ func (s *Steward) reconcile(now ike.Instant, l *link) {
 	s.advance(now, l)
 	s.relieve(l)
 	s.schedule.set(l, min(l.nextTry, l.nextTrap))
+	s.farewell(l)
 }
 
 func (s *Steward) advance(now ike.Instant, l *link) {

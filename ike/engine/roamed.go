@@ -17,7 +17,7 @@ func (s *Steward) roamed(now ike.Instant) {
 	if s.stopping {
 		return
 	}
-	for _, l := range s.links {
+	for _, l := range s.everyLink() {
 		if l.trapsMove() && l.stage != locating {
 			s.locate(l)
 		}

@@ -44,6 +44,7 @@ func (s *Steward) load(now ike.Instant, c *conf.Config) {
 		known[l] = true
 	}
 	s.links = links
+	s.dismissGuests()
 	for _, l := range links {
 		if !known[l] {
 			s.begin(now, l)
@@ -97,6 +98,9 @@ func (s *Steward) begin(now ike.Instant, l *link) {
 // protects tells whether a child has policies while it is down: so that nothing leaves
 // in the clear, and so that traffic can bring it up.
 func (l *link) protects(child string) bool {
+	if l.isGuest() {
+		return false
+	}
 	switch l.command[child] {
 	case installed:
 		return true
