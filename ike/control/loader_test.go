@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -70,10 +71,7 @@ func TestLoading(t *testing.T) {
 	if got := call("load-conn", tree("version", "2", "site", "hq")); got != "{success=yes}" {
 		t.Error(got)
 	}
-	shared := &Message{}
-	shared.Set("type", "ike")
-	shared.Set("data", "a\x00secret")
-	shared.SetList("owners", "a.example.org", "", "192.0.2.1")
+	shared := sharedMessage()
 	if got := call("load-shared", shared); got != "{success=yes}" {
 		t.Error(got)
 	}
@@ -167,4 +165,27 @@ func TestNoLoader(t *testing.T) {
 			t.Errorf("%s: %s", command, got)
 		}
 	}
+}
+
+// discard is a Loader that reads what it is given and keeps none of it.
+type discard struct{ Loader }
+
+func (discard) ReloadSettings(context.Context) error        { return nil }
+func (discard) UnloadConn(context.Context, string) error    { return nil }
+func (discard) LoadedConns(context.Context) []string        { return nil }
+func (discard) LoadShared(context.Context, SharedKey) error { return nil }
+func (discard) UnloadShared(context.Context, string) error  { return nil }
+func (discard) LoadedShared(context.Context) []string       { return nil }
+func (discard) ClearCreds(context.Context) error            { return nil }
+func (discard) LoadConn(_ context.Context, n string, m *Message) error {
+	return errors.New(n + m.String())
+}
+
+// sharedMessage is a load-shared.
+func sharedMessage() *Message {
+	m := &Message{}
+	m.Set("type", "ike")
+	m.Set("data", "a\x00secret")
+	m.SetList("owners", "a.example.org", "", "192.0.2.1")
+	return m
 }

@@ -177,7 +177,7 @@ func connected(t *testing.T, g goike, clients int) {
 	if err := lab.Eventually(wait, func() error {
 		out, err := exec.Command("ss", "-xaH").CombinedOutput()
 		if n := strings.Count(string(out), g.Socket()); err != nil || n < clients {
-			return fmt.Errorf("%d clients, not %d (%v)", n, clients, err)
+			return fmt.Errorf("%d clients, not %d: %w", n, clients, err)
 		}
 		return nil
 	}); err != nil {
