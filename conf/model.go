@@ -193,6 +193,7 @@ type Connection struct {
 	// SessionResumption: an IKE SA that was lost is set up again without key exchange
 	// and authentication, by a ticket (RFC 5723).
 	SessionResumption bool
+	UniqueIDs         *UniqueIDs // of this connection; nil: as Config says
 	Children          []*Child
 }
 
@@ -263,14 +264,15 @@ type Child struct {
 	Lifetime         time.Duration // hard limit, Forever: none
 	LifetimeBytes    uint64        // hard limit of what each SA carries, 0: none
 	LifetimePackets  uint64
+	Renewal          *Renewal      // of its own; nil: as the connection says
 	Inactivity       time.Duration // without traffic, after which it is closed; Forever: none
 	Window           uint32        // replay window in packets
 	IPComp           bool
 	Kernel           Kernel
 }
 
-// Selector is one entry of local_network or remote_network: an address range,
-// a protocol (0: any) and a range of ports, {0, 65535} for any; for ICMP ports
+// Selector is one entry of local_network or remote_network: an address range (without
+// addresses it is dynamic: the host's own address), a protocol (0: any) and a range of ports, {0, 65535} for any; for ICMP ports
 // hold type<<8|code.
 type Selector struct {
 	First, Last netip.Addr

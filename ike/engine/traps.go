@@ -120,7 +120,7 @@ func (l *link) protectsAll() bool {
 }
 
 // dynamic tells whether a child's networks depend on the addresses in use.
-func dynamic(c *conf.Child) bool { return len(c.Local) == 0 || len(c.Remote) == 0 }
+func dynamic(c *conf.Child) bool { return conf.Dynamic(c.Local) || conf.Dynamic(c.Remote) }
 
 // trap installs the policies of a link as far as its addresses are known, and asks
 // for them otherwise.
