@@ -3,7 +3,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/conf/swan"
@@ -32,6 +34,31 @@ func fill(s *swan.Section, m *control.Message) {
 
 // fromSwanctl makes a connection of what a client loads.
 func fromSwanctl(name string, settings *control.Message) (*conf.Connection, []string, error) {
-	_ = section(name, settings)
-	return nil, nil, fmt.Errorf("connection '%s' cannot be loaded over VICI yet: write it into the configuration file", name)
+	conn, ws, err := swan.Connection(name, section(name, settings))
+	warnings := make([]string, len(ws))
+	for i, w := range ws {
+		warnings[i] = w.Text
+	}
+	return conn, warnings, discarded(err)
+}
+
+// discarded says what is wrong with a connection: first as strongSwan does, for those who
+// know its texts, then what each thing is and what is allowed.
+func discarded(err error) error {
+	var errs swan.Errors
+	if !errors.As(err, &errs) || len(errs) == 0 {
+		return err
+	}
+	texts := make([]string, len(errs))
+	for i, e := range errs {
+		texts[i] = e.Text
+	}
+	text := strings.Join(texts, "; ")
+	switch first := errs[0]; {
+	case first.Unknown:
+		text = fmt.Sprintf("unknown option: %s, config discarded: %s", first.Option, text)
+	case first.Option != "":
+		text = fmt.Sprintf("invalid value for: %s, config discarded: %s", first.Option, text)
+	}
+	return errors.New(text)
 }
