@@ -131,6 +131,10 @@ func touch(t *testing.T, v reflect.Value) {
 			v.SetUint(v.Uint() + 1)
 		case v.Kind() == reflect.Bool:
 			v.SetBool(!v.Bool())
+		case v.CanFloat():
+			v.SetFloat(v.Float() + 1)
+		case v.Kind() == reflect.Struct:
+			touch(t, v.Field(0))
 		case v.Kind() == reflect.String:
 			v.SetString(v.String() + "x")
 		default:

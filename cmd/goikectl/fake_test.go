@@ -35,6 +35,8 @@ type fake struct {
 	initiated  []control.InitiateRequest
 	terminated []control.TerminateRequest
 	redirected []control.RedirectRequest
+	reloaded   control.Reloaded
+	reloads    []bool
 	during     func(ctx context.Context) // called by Initiate
 	sinks      map[int]func(control.Event)
 	serial     int

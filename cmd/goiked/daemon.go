@@ -46,6 +46,8 @@ type daemon struct {
 	store  *keep.Store // nil: nothing is kept
 	left   []engine.Kept
 	quit   func() // ends the process at once
+
+	reloads chan reloadRequest // of control clients
 }
 
 // serve runs the daemon until it is asked to end.
@@ -70,7 +72,7 @@ func serve(o options, errs io.Writer) error {
 	}
 	w := logging.NewWriter(errs, logRoom)
 	defer w.Close()
-	d := &daemon{opts: o, conf: c, quit: func() {
+	d := &daemon{opts: o, conf: c, reloads: make(chan reloadRequest), quit: func() {
 		w.Close()
 		os.Exit(0)
 	}}
@@ -110,7 +112,7 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 		Info: d.info(), Machines: v2.Machines{}, Cookies: v2.NewCookies(rand.Reader), Tickets: v2.NewTickets(rand.Reader), Plane: d.out.plane, Transport: d.out.transport,
 		Locate: engine.NewLocator(outerMark), Conf: d.conf, Log: reporter(d.log), Counters: d.out.counters,
 		Attached: host.Attached, Own: host.Own, Sources: engine.NewSources(outerMark),
-		Store: d.keeper(), Left: d.left,
+		Store: d.keeper(), Left: d.left, Reload: d.askReload,
 	})
 	d.left = nil
 	var serving sync.WaitGroup
@@ -193,7 +195,7 @@ func (d *daemon) wait(signals <-chan os.Signal, failed <-chan error) error {
 		select {
 		case s := <-signals:
 			if s == syscall.SIGHUP {
-				d.reload()
+				d.reloadNow()
 				continue
 			}
 			if s == syscall.SIGUSR2 || s == syscall.SIGTERM && d.restarting() {
@@ -201,6 +203,8 @@ func (d *daemon) wait(signals <-chan os.Signal, failed <-chan error) error {
 			}
 			d.log.Info("ending: peers are told", "signal", s.String())
 			return nil
+		case q := <-d.reloads:
+			d.serveReload(q)
 		case err := <-d.engine.Failed():
 			return err
 		case err := <-failed:

@@ -14,6 +14,7 @@ import (
 // Backend is what the daemon offers to its control clients. All methods are safe
 // for concurrent use; those that wait end with ctx.
 type Backend interface {
+	Reloader
 	Info() Info
 	Stats() Stats
 	// SAs lists the IKE SAs with their children and what they have carried.

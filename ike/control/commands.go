@@ -19,6 +19,7 @@ var commands = map[string]func(context.Context, *session, *Message) *Message{
 	"terminate":    terminate,
 	"redirect":     redirect,
 	"goike-status": status,
+	"goike-reload": reload,
 
 	// Nothing of the kind can be loaded, which is what these answers say.
 	"get-conns":        emptyList("conns"),

@@ -30,6 +30,8 @@ type fake struct {
 	initiated   []InitiateRequest
 	terminated  []TerminateRequest
 	redirected  []RedirectRequest
+	reloaded    Reloaded
+	reloads     []bool
 	steps       []LogLine
 	err         error
 	matches     int

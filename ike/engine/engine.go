@@ -60,6 +60,8 @@ type Config struct {
 	Log       func(r ike.Report)       // is given every report, must not block; may be nil
 	Shards    int                      // 0: GOMAXPROCS
 	Counters  func() map[string]uint64 // of the data plane, for Stats; may be nil
+	// Reload reads the configuration again, for control.Backend; nil: there is none.
+	Reload func(ctx context.Context, dryRun bool) control.Reloaded
 }
 
 // Engine runs IKE SAs in goroutines. It implements control.Backend.

@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"slices"
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/esp"
 	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/control"
 )
 
 // whyReload is why children of a changed configuration go.
@@ -84,4 +87,14 @@ func (s *Steward) resumeAdapted(now ike.Instant, l *link) {
 		l.wantAll()
 	}
 	s.reconcile(now, l)
+}
+
+var errNoReload = errors.New("this daemon has no configuration to read again")
+
+// Reload implements control.Backend.
+func (e *Engine) Reload(ctx context.Context, dryRun bool) control.Reloaded {
+	if e.cfg.Reload == nil {
+		return control.Reloaded{Err: errNoReload}
+	}
+	return e.cfg.Reload(ctx, dryRun)
 }
