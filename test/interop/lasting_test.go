@@ -49,7 +49,7 @@ func TestLimits(t *testing.T) {
 			s, g := b.startSwan(t, ""), a.startLasting(t, c.limit, "")
 			w.carries(t)
 			if c.rekey == "true" {
-				w.flood(t, 20*time.Second)
+				w.floodBeside(t, 20*time.Second, s)
 				if n := strings.Count(g.Log(), "lan: replaced"); n < 3 {
 					t.Errorf("replaced %d times: %s", n, last(g.Log(), 30))
 				}
@@ -57,7 +57,7 @@ func TestLimits(t *testing.T) {
 					t.Error("it has reached its limit:", last(g.Log(), 30))
 				}
 			} else {
-				w.floodBut(t, 20*time.Second, 300) // in the time that deleting and setting up take
+				w.floodBut(t, 20*time.Second, func() int { return 300 }) // in the time that deleting and setting up take
 				w.carries(t)
 				if n := strings.Count(g.Log(), "reached its limit"); n < 2 || strings.Contains(g.Log(), "lan: replaced") {
 					t.Errorf("at its limit %d times: %s", n, last(g.Log(), 30))

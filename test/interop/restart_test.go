@@ -45,7 +45,7 @@ func TestReauthentication(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.before {
-				w.flood(t, 25*time.Second)
+				w.floodBeside(t, 25*time.Second, s)
 			} else {
 				for end := time.Now().Add(25 * time.Second); time.Now().Before(end); {
 					begun := time.Now()
@@ -80,7 +80,7 @@ func TestPeerReauthenticates(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.carries(t)
-	w.flood(t, 30*time.Second)
+	w.floodBeside(t, 30*time.Second, s)
 	if n := strings.Count(g.Log(), "phase 1 established"); n < 3 {
 		t.Errorf("set up %d times: %s", n, last(g.Log(), 40))
 	}
