@@ -120,6 +120,7 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 	serving.Go(func() { d.followNetworks(ctx) })
 	failed := make(chan error, 1)
 	serving.Go(func() { failed <- d.serveControl(ctx, socket) })
+	d.standing(ctx)
 	d.log.Info("ready", "version", version.Version, "dataplane", d.out.text, "socket", d.socketPath(), "connections", len(d.conf.Connections))
 	d.notify(systemd.Ready, systemd.Status(count(d.conf)))
 	err = d.wait(signals, failed)
@@ -132,6 +133,20 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 }
 
 func (d *daemon) warn(text string) { d.log.Warn(text) }
+
+// standing waits until nothing that is to be encrypted can leave in another way: what
+// starts after goiked relies on it.
+func (d *daemon) standing(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, standTime)
+	defer cancel()
+	if err := d.engine.Standing(ctx); err != nil {
+		d.warn("policies may be missing for a moment: " + err.Error())
+	}
+}
+
+// standTime is how long the policies may take to stand before the daemon says that it is
+// ready.
+const standTime = 20 * time.Second
 
 // prepare fits the configuration to this host.
 func (d *daemon) prepare(ctx context.Context) error {

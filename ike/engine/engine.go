@@ -297,6 +297,26 @@ func (e *Engine) Configure(c *conf.Config) {
 	e.steward.in.put(Load{Config: c})
 }
 
+// Standing waits until the data plane has dealt with all that the configuration wants
+// of it: from then on what is to be encrypted does not leave in any other way. What the
+// plane refuses has been reported.
+func (e *Engine) Standing(ctx context.Context) error {
+	done := make(chan struct{})
+	asked, ok := atSteward(ctx, e, func(*Steward) bool { return e.planes.put(wish{done: done}) })
+	if !ok {
+		return errors.New("the steward does not answer")
+	}
+	if !asked {
+		return errClosed
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the data plane has not done yet what it should: %w", ctx.Err())
+	}
+}
+
 // Attached tells which networks this host is directly attached to, for
 // exclude_my_network.
 func (e *Engine) Attached(networks []netip.Prefix) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/goike/goike/conf"
+	"github.com/goike/goike/esp"
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/control"
 )
@@ -361,5 +363,46 @@ func TestInbox(t *testing.T) {
 	in.close()
 	if in.put(7) || !in.isClosed() {
 		t.Error("a closed inbox took something")
+	}
+}
+
+// slowPlane lets no operation pass before it is told to.
+type slowPlane struct {
+	recorder
+	pass chan struct{}
+}
+
+func (p *slowPlane) Apply(ctx context.Context, ops []esp.Op) error {
+	<-p.pass
+	return p.recorder.Apply(ctx, ops)
+}
+
+// An engine is waited for until its policies stand in the data plane.
+func TestStanding(t *testing.T) {
+	c := siteConfig(conf.OnDemand)
+	net4, err := conf.ParseSelector("10.0.0.0/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Connections[0].Children[0].Local, c.Connections[0].Children[0].Remote = []conf.Selector{net4}, []conf.Selector{net4}
+	p := &slowPlane{pass: make(chan struct{})}
+	e := New(Config{
+		Machines: &lockedFakes{fakes: fakes{script: upAtOnce}}, Cookies: demands{}, Plane: p, Transport: newPipe(), Conf: c, Shards: 1,
+		Locate: func(context.Context, *conf.Connection) ([]ike.Path, error) { return []ike.Path{testPath}, nil },
+	})
+	defer closeNow(e)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := e.Standing(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, with a data plane that does nothing", err)
+	}
+	close(p.pass)
+	if err := e.Standing(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !slices.ContainsFunc(p.ops, func(op esp.Op) bool { _, ok := op.(esp.AddPolicy); return ok }) {
+		t.Errorf("no policy was waited for: %v", p.ops)
 	}
 }

@@ -10,13 +10,22 @@ import (
 	"github.com/goike/goike/ike"
 )
 
-// wish is something that is wanted of the data plane: operations, or a query.
+// wish is something that is wanted of the data plane: operations, or a query, or to
+// know when all that was wanted before is done.
 type wish struct {
 	ref    Ref
 	ticket ike.Ticket
 	ops    []esp.Op
 	query  ike.Query
 	back   *inbox[shardItem]
+	done   chan<- struct{} // closed
+}
+
+// alone tells whether a wish is not carried out together with others. What moves SAs
+// can be done only once.
+func (it wish) alone() bool {
+	return it.query != nil || it.done != nil ||
+		slices.ContainsFunc(it.ops, func(op esp.Op) bool { _, ok := op.(esp.MoveSA); return ok })
 }
 
 // planeWorker is the one goroutine that changes the data plane, so that everything
@@ -36,7 +45,7 @@ func newPlaneWorker(p DataPlane, s Sources, warn func(string)) *planeWorker {
 	return &planeWorker{plane: p, sources: s, in: newInbox[wish](0), warn: warn, reqIDs: newReqIDs(), present: newPresent()}
 }
 
-func (w *planeWorker) put(wishes ...wish) { w.in.put(wishes...) }
+func (w *planeWorker) put(wishes ...wish) bool { return w.in.put(wishes...) }
 
 // run works until the inbox is closed and empty.
 func (w *planeWorker) run(ctx context.Context) {
@@ -64,13 +73,18 @@ func (w *planeWorker) work(ctx context.Context, items []wish) {
 	}
 	spis := w.allocate(ctx, items)
 	for i := 0; i < len(items); {
-		if it := items[i]; it.query != nil {
+		switch it := items[i]; {
+		case it.query != nil:
 			tell(it, w.answer(ctx, it, spis[i]))
+			i++
+			continue
+		case it.done != nil:
+			close(it.done)
 			i++
 			continue
 		}
 		n := i + 1
-		for n < len(items) && items[n].query == nil && !moves(items[n]) && !moves(items[n-1]) {
+		for n < len(items) && !items[n].alone() && !items[n-1].alone() {
 			n++
 		}
 		for k, err := range w.apply(ctx, items[i:n]) {
@@ -83,11 +97,6 @@ func (w *planeWorker) work(ctx context.Context, items []wish) {
 		i = n
 	}
 	deliver(back, done)
-}
-
-// moves tells whether a wish moves SAs, which can be done only once.
-func moves(it wish) bool {
-	return slices.ContainsFunc(it.ops, func(op esp.Op) bool { _, ok := op.(esp.MoveSA); return ok })
 }
 
 // apply carries out the operations of several wishes, all together if that goes well.

@@ -75,21 +75,11 @@ func TestHostileMessages(t *testing.T) {
 // that, and checks that nearly all came back: a flood may push out a few.
 func (w *world) pinging(t *testing.T) (end func(*testing.T)) {
 	t.Helper()
-	p, err := w.HostA.Start("ping.out", lab.Command{Args: []string{"ping", "-n", "-q", "-i", "0.1", "-I", lab.HostA4.String(), lab.HostB4.String()}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	stop := pings(t, w.HostA, lab.HostA4, lab.HostB4, 100*time.Millisecond)
 	return func(t *testing.T) {
 		t.Helper()
-		_ = p.Signal(os.Interrupt)
-		p.Wait(wait)
-		_, summary, _ := strings.Cut(p.Output(), "---\n")
-		var sent, received int
-		if _, err := fmt.Sscanf(summary, "%d packets transmitted, %d received", &sent, &received); err != nil {
-			t.Fatal(err, p.Output())
-		}
-		if sent < 10 || received < sent*8/10 {
-			t.Errorf("%d of %d pings came back", received, sent)
+		if sent, lost := stop(); sent < 10 || len(lost) > sent/5 {
+			t.Errorf("%d of %d pings were lost: %v", len(lost), sent, lost)
 		}
 	}
 }

@@ -3,12 +3,8 @@
 package interop
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -58,11 +54,10 @@ func (e end) startSwanShort(t *testing.T, together bool) swan {
 	return e.startSwan(t, "")
 }
 
-var errLoss = errors.New("packets were lost")
+// often is how often packets follow where none may be lost.
+const often = 10 * time.Millisecond
 
-var lossLine = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
-
-// flood sends a packet every 10 ms, both ways, and demands that each is answered.
+// flood sends a packet often, both ways, and demands that each is answered.
 func (w *world) flood(t *testing.T, d time.Duration) {
 	t.Helper()
 	w.floodBut(t, d, func() int { return 0 })
@@ -91,34 +86,24 @@ func refused(s swan) (n int) {
 // floodBut allows some packets of each way to be lost.
 func (w *world) floodBut(t *testing.T, d time.Duration, most func() int) {
 	t.Helper()
-	errs := make(chan error, 2)
-	send := func(at *lab.Namespace, from, to netip.Addr) {
-		ctx, cancel := context.WithTimeout(context.Background(), 3*d)
-		defer cancel()
-		count := fmt.Sprint(int(d / (10 * time.Millisecond)))
-		out, err := at.Run(ctx, "ping", "-q", "-i", "0.01", "-c", count, "-I", from.String(), to.String())
-		m := lossLine.FindStringSubmatch(out)
-		if m == nil || atoi(t, m[1])-atoi(t, m[2]) > most() {
-			errs <- fmt.Errorf("%s > %s: %w: %s", from, to, errors.Join(errLoss, err), out)
-			return
+	count := int(d / often)
+	flow := func(at *lab.Namespace, from, to netip.Addr) *lab.Pings {
+		p, err := at.Pings(from, to, often)
+		if err != nil {
+			t.Fatal(err)
 		}
-		errs <- nil
+		t.Cleanup(func() { p.Stop() })
+		return p
 	}
-	go send(w.HostA, lab.HostA4, lab.HostB4)
-	go send(w.HostB, lab.HostB4, lab.HostA4)
-	for range 2 {
-		if err := <-errs; err != nil {
+	for _, p := range []*lab.Pings{flow(w.HostA, lab.HostA4, lab.HostB4), flow(w.HostB, lab.HostB4, lab.HostA4)} {
+		if err := p.Wait(count, 3*d); err != nil {
 			t.Error(err)
 		}
+		sent, lost := p.Stop()
+		if most := most(); len(lost) > most {
+			t.Errorf("%s: %d of %d packets were lost, %d may be: %v", p, len(lost), sent, most, lost)
+		}
 	}
-}
-
-func atoi(t *testing.T, s string) int {
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		t.Error(err)
-	}
-	return n
 }
 
 // atRest waits until both ends have one IKE SA with one child, and agree about them.

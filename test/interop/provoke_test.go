@@ -13,7 +13,7 @@ import (
 )
 
 // wait is how long something may take that should happen at once.
-const wait = 5 * time.Second
+const wait = 10 * time.Second
 
 // ike is nil when n IKE messages have been seen on the wire.
 func (w *world) ike(n int) error {

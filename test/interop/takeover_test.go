@@ -115,7 +115,9 @@ func TestHandoverUnderTraffic(t *testing.T) {
 	if err := w.HostA.Ping(lab.HostA4, lab.HostB4, wait); err != nil {
 		t.Fatal(err, last(g.Log(), 20))
 	}
-	stop := []func() (sent, lost int){pings(t, w.HostA, lab.HostA4, lab.HostB4), pings(t, w.HostB, lab.HostB4, lab.HostA4)}
+	stop := []func() (sent int, lost lab.Lost){
+		pings(t, w.HostA, lab.HostA4, lab.HostB4, often), pings(t, w.HostB, lab.HostB4, lab.HostA4, often),
+	}
 	log := ""
 	for i := range handovers {
 		if err := g.WaitLine("replaced, SPIs", 30*time.Second); err != nil {
@@ -135,9 +137,9 @@ func TestHandoverUnderTraffic(t *testing.T) {
 	}
 	for _, stop := range stop {
 		sent, lost := stop()
-		t.Logf("%d of %d packets were lost in %d handovers", lost, sent, handovers)
-		if lost > handovers*mostLost {
-			t.Errorf("%d of %d packets were lost: %s", lost, sent, last(log, 60))
+		t.Logf("%d of %d packets were lost in %d handovers", len(lost), sent, handovers)
+		if len(lost) > handovers*mostLost {
+			t.Errorf("%d of %d packets were lost: %v: %s", len(lost), sent, lost, last(log, 60))
 		}
 	}
 	log += g.Log()
@@ -155,23 +157,14 @@ const (
 	mostLost  = 50
 )
 
-// pings sends an echo request every 10 ms until stop, which tells how many there were and
-// how many had no answer.
-func pings(t *testing.T, at *lab.Namespace, from, to netip.Addr) (stop func() (sent, lost int)) {
+// pings sends an echo request every so often until stop, which tells how many there were
+// and which of them had no answer.
+func pings(t *testing.T, at *lab.Namespace, from, to netip.Addr, every time.Duration) (stop func() (sent int, lost lab.Lost)) {
 	t.Helper()
-	proc, err := at.Start("pings.log", lab.Command{Args: []string{"ping", "-n", "-q", "-i", "0.01", "-I", from.String(), to.String()}})
+	p, err := at.Pings(from, to, every)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { proc.Stop() })
-	before := len(proc.Output())
-	return func() (sent, lost int) {
-		_ = proc.Signal(syscall.SIGINT)
-		proc.Wait(wait)
-		m := lossLine.FindStringSubmatch(proc.Output()[before:])
-		if m == nil {
-			t.Fatalf("ping: %s", proc.Output())
-		}
-		return atoi(t, m[1]), atoi(t, m[1]) - atoi(t, m[2])
-	}
+	t.Cleanup(func() { p.Stop() })
+	return p.Stop
 }

@@ -4,10 +4,7 @@ package kernel
 
 import (
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -15,25 +12,15 @@ import (
 )
 
 // pings sends an echo request every 10 ms until stop, which tells how many there
-// were and how many had no answer.
-func (p path) pings(t *testing.T) (stop func() (sent, lost int)) {
+// were and which of them had no answer.
+func (p path) pings(t *testing.T) (stop func() (sent int, lost lab.Lost)) {
 	t.Helper()
-	proc, err := p.client.Start("pings.log", lab.Command{Args: []string{"ping", "-n", "-q", "-i", "0.01", "-I", p.from.String(), p.to.String()}})
+	pings, err := p.client.Pings(p.from, p.to, 10*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := len(proc.Output())
-	return func() (sent, lost int) {
-		_ = proc.Signal(syscall.SIGINT)
-		proc.Wait(wait)
-		m := regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`).FindStringSubmatch(proc.Output()[before:])
-		if m == nil {
-			t.Fatalf("ping: %s", proc.Output())
-		}
-		sent, _ = strconv.Atoi(m[1])
-		got, _ := strconv.Atoi(m[2])
-		return sent, sent - got
-	}
+	t.Cleanup(func() { pings.Stop() })
+	return pings.Stop
 }
 
 // TestKilled ends goiked under traffic as a crash would: the kernel carries the
@@ -79,9 +66,9 @@ func TestKilled(t *testing.T) {
 	oneSA(t, s, 1)
 	must(t, w.hosts4())
 	sent, lost := stop()
-	t.Logf("%d of %d pings were lost", lost, sent)
-	if lost > sent/10 {
-		t.Errorf("%d of %d pings were lost", lost, sent)
+	t.Logf("%d of %d pings were lost", len(lost), sent)
+	if len(lost) > sent/10 {
+		t.Errorf("%d of %d pings were lost: %v", len(lost), sent, lost)
 	}
 	if code := g.Stop(); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -118,8 +105,8 @@ func TestRekey(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if sent, lost := stop(); lost > 0 {
-		t.Errorf("%d of %d pings were lost", lost, sent)
+	if sent, lost := stop(); len(lost) > 0 {
+		t.Errorf("%d of %d pings were lost: %v", len(lost), sent, lost)
 	}
 	a.holds(t, g, 1)
 }

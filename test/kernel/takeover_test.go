@@ -76,7 +76,7 @@ type handover struct {
 	s     swan
 	g     goike
 	start func(lab.Binaries) goike
-	stop  func() (sent, lost int)
+	stop  func() (sent int, lost lab.Lost)
 	log   string
 }
 
@@ -144,8 +144,8 @@ func (h *handover) settled() error {
 
 func (h *handover) end(times int) {
 	h.t.Helper()
-	if sent, lost := h.stop(); lost > 0 || sent < 10*times {
-		h.t.Errorf("%d of %d packets were lost: %s", lost, sent, last(h.log, 80))
+	if sent, lost := h.stop(); len(lost) > 0 || sent < 10*times {
+		h.t.Errorf("%d of %d packets were lost: %v: %s", len(lost), sent, lost, last(h.log, 80))
 	}
 	if n := strings.Count(h.log, "phase 1 established"); n != 1 {
 		h.t.Errorf("set up %d times: %s", n, last(h.log, 80))

@@ -108,7 +108,7 @@ func StartGoiked(at *Namespace, bin Binaries, config string, o GoikedOptions) (*
 	if err != nil || o.NotReady {
 		return g, err
 	}
-	return g, g.WaitLine(`\bready\b`, 20*time.Second)
+	return g, g.WaitLine(`\bready\b`, startLimit)
 }
 
 // Socket is the path of its VICI socket.

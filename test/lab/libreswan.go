@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/goike/goike/test/vm/store"
 )
@@ -60,7 +59,7 @@ func StartLibreswan(at *Namespace, conf, secrets string) (*Libreswan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l, l.WaitLine(`loading secrets from`, 20*time.Second)
+	return l, l.WaitLine(`loading secrets from`, startLimit)
 }
 
 func (l *Libreswan) file(name string) string { return filepath.Join(l.dir, name) }
@@ -83,7 +82,7 @@ func (l *Libreswan) prepare(conf, secrets string) error {
 }
 
 func (l *Libreswan) run(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), askLimit)
 	defer cancel()
 	return l.at.RunCommand(ctx, Command{Args: args, Env: l.env})
 }

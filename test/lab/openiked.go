@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 )
 
 // ikedUser is the user as which iked's unprivileged processes run. It exists in
@@ -54,7 +53,7 @@ func StartOpenIKED(at *Namespace, conf string) (*OpenIKED, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o, o.WaitLine(`config_getstatic: no stickyaddress`, 20*time.Second) // the last of its settings
+	return o, o.WaitLine(`config_getstatic: no stickyaddress`, startLimit) // the last of its settings
 }
 
 func (o *OpenIKED) file(name string) string { return filepath.Join(o.dir, name) }
@@ -92,7 +91,7 @@ func (o *OpenIKED) prepare(conf string) error {
 
 // Ctl runs ikectl, which steers iked.
 func (o *OpenIKED) Ctl(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), askLimit)
 	defer cancel()
 	return o.at.RunCommand(ctx, Command{Env: o.env,
 		Args: append([]string{filepath.Join(o.tree, "usr/sbin/ikectl"), "-s", o.file("run/iked.sock")}, args...)})

@@ -204,6 +204,13 @@ func Eventually(limit time.Duration, f func() error) error {
 	}
 }
 
+// How long daemons may take to start, and to answer their tools. On a busy machine, or
+// an emulated one, it can take long; a test ends earlier only when all is well.
+const (
+	startLimit = time.Minute
+	askLimit   = time.Minute
+)
+
 // tail returns the last n lines of s.
 func tail(s string, n int) string {
 	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // charonPath is where Debian has strongSwan's daemon.
@@ -99,7 +98,7 @@ func startStrongSwan(at *Namespace, plane, settings string) (*StrongSwan, error)
 		return nil, err
 	}
 	// /run of charon is this directory, wherever it looks from.
-	return s, Eventually(30*time.Second, func() error {
+	return s, Eventually(startLimit, func() error {
 		if !s.Running() {
 			return Final(fmt.Errorf("charon: %w: %s", ErrEnded, s.Output()))
 		}
@@ -119,7 +118,7 @@ func (n *Namespace) Swanctl(uri string, args ...string) (string, error) {
 	if err := os.WriteFile(conf, []byte("swanctl {\n}\n"), 0o600); err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), askLimit)
 	defer cancel()
 	return n.RunCommand(ctx, Command{
 		Args: append([]string{"swanctl", args[0], "--uri", uri}, args[1:]...),
