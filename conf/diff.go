@@ -155,6 +155,7 @@ var connectionKeys = []field[Connection]{
 	{"childless", part(func(c Connection) any { return c.Childless })},
 	{"follow_redirects", part(func(c Connection) any { return c.FollowRedirects })},
 	{"session_resumption", part(func(c Connection) any { return c.SessionResumption })},
+	{"unique_ids", part(func(c Connection) any { return c.UniqueIDs })},
 }
 
 var childKeys = []field[Child]{
@@ -167,6 +168,7 @@ var childKeys = []field[Child]{
 	{"lifetime", part(func(c Child) any { return c.Lifetime })},
 	{"lifetime_bytes", part(func(c Child) any { return c.LifetimeBytes })},
 	{"lifetime_packets", part(func(c Child) any { return c.LifetimePackets })},
+	{"renewal", part(func(c Child) any { return c.Renewal })},
 	{"inactivity", part(func(c Child) any { return c.Inactivity })},
 	{"replay_window", part(func(c Child) any { return c.Window })},
 	{"ipcomp", part(func(c Child) any { return c.IPComp })},

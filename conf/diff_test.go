@@ -123,6 +123,11 @@ func touch(t *testing.T, v reflect.Value) {
 		*x = append(*x, 'x')
 	case *[]Selector:
 		*x = append(*x, (*x)[0])
+	case **UniqueIDs:
+		never := UniqueNever
+		*x = &never
+	case **Renewal:
+		*x = &Renewal{Margin: 1}
 	default:
 		switch {
 		case v.CanInt():

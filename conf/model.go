@@ -31,6 +31,7 @@ type Config struct {
 	Retransmit      Retransmit
 	Limits          HalfOpenLimits
 	Connections     []*Connection // in the order of the file
+	Secrets         []Secret      // pre-shared keys by identity; that of a connection comes before them
 }
 
 // UniqueIDs is ipsec.unique_ids.
@@ -192,6 +193,7 @@ type Connection struct {
 	// SessionResumption: an IKE SA that was lost is set up again without key exchange
 	// and authentication, by a ticket (RFC 5723).
 	SessionResumption bool
+	UniqueIDs         *UniqueIDs // of this connection; nil: as Config says
 	Children          []*Child
 }
 
@@ -262,14 +264,15 @@ type Child struct {
 	Lifetime         time.Duration // hard limit, Forever: none
 	LifetimeBytes    uint64        // hard limit of what each SA carries, 0: none
 	LifetimePackets  uint64
+	Renewal          *Renewal      // of its own; nil: as the connection says
 	Inactivity       time.Duration // without traffic, after which it is closed; Forever: none
 	Window           uint32        // replay window in packets
 	IPComp           bool
 	Kernel           Kernel
 }
 
-// Selector is one entry of local_network or remote_network: an address range,
-// a protocol (0: any) and a range of ports, {0, 65535} for any; for ICMP ports
+// Selector is one entry of local_network or remote_network: an address range (without
+// addresses it is dynamic: the host's own address), a protocol (0: any) and a range of ports, {0, 65535} for any; for ICMP ports
 // hold type<<8|code.
 type Selector struct {
 	First, Last netip.Addr
@@ -296,10 +299,4 @@ func (c *Connection) Child(name string) (*Child, bool) {
 		}
 	}
 	return nil, false
-}
-
-// SharedKey returns the pre-shared key for a connection and the identities that
-// the two sides have shown.
-func (c *Config) SharedKey(conn *Connection, local, remote id.ID) (crypto.Secret, bool) {
-	return conn.PSK, len(conn.PSK) > 0
 }

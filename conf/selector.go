@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -177,6 +178,9 @@ func (s Selector) String() string {
 }
 
 func addrsText(first, last netip.Addr) string {
+	if !first.IsValid() {
+		return "dynamic"
+	}
 	if first == last {
 		return first.String()
 	}
@@ -202,6 +206,14 @@ func (s Selector) portsText() string {
 		return strconv.Itoa(first)
 	}
 	return fmt.Sprintf("%d-%d", first, last)
+}
+
+// Dynamic tells whether the selector stands for the address in use.
+func (s Selector) Dynamic() bool { return !s.First.IsValid() }
+
+// Dynamic tells whether a list of selectors depends on the address in use.
+func Dynamic(list []Selector) bool {
+	return len(list) == 0 || slices.ContainsFunc(list, Selector.Dynamic)
 }
 
 // Single tells whether the selector holds exactly one address.

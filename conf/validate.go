@@ -199,7 +199,7 @@ func (v *validator) lifetime(at Place, what string, lifetime time.Duration, c *C
 		return
 	}
 	also := []Place{at.of("margintime"), at.of("rekey_fuzz"), at.of("rekey")}
-	most := c.Margin + time.Duration(min(float64(c.Margin)*float64(c.RekeyFuzz)/100, float64(maxDuration)))
+	most := c.Margin + c.Jitter()
 	switch {
 	case lifetime <= c.Margin:
 		v.error(at.key("lifetime"), also, "lifetime of the %s, %s, is not longer than margintime, %s; allowed: a longer lifetime, a shorter margintime, or rekey = false",

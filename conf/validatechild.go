@@ -25,9 +25,25 @@ func (v *validator) child(at Place, conn *Connection, c *Child, routeBased bool)
 	v.protocol(at, conn, c)
 	v.secrecy(at, c)
 	v.groups(at, conn, c)
-	v.lifetime(at, "child SA", c.Lifetime, conn)
+	v.renewal(at, conn, c)
 	if c.Window != 0 && (c.Window < 32 || c.Window > 4096) {
 		v.error(at.key("replay_window"), nil, "replay_window is %d; allowed: "+AllowedWindow, c.Window)
+	}
+}
+
+// renewal checks that the SAs of a child live longer than the margin before their end.
+func (v *validator) renewal(at Place, conn *Connection, c *Child) {
+	if c.Renewal == nil {
+		v.lifetime(at, "child SA", c.Lifetime, conn)
+		return
+	}
+	r := c.Renewal
+	if conn.Rekey && c.Lifetime != Forever && c.Lifetime <= r.Margin {
+		v.error(at.key("lifetime"), nil, "lifetime of the child SA, %s, is not longer than the %s before its end at which it is replaced; allowed: a longer one",
+			FormatDuration(c.Lifetime), FormatDuration(r.Margin))
+	}
+	if r.BytesMargin > c.LifetimeBytes || r.PacketsMargin > c.LifetimePackets {
+		v.error(at.key("lifetime_bytes"), nil, "the child SA is replaced before it has carried anything; allowed: fewer bytes or packets from its replacement to its end than it may carry in all")
 	}
 }
 
@@ -118,6 +134,8 @@ func (v *validator) inner(at Place, c *Child, list []Selector) {
 		v.error(at, []Place{at.key("mode")}, "phase2 %s has no %s, which mode beet needs; "+allowed, quoted(c.Name), at.Key)
 	case len(list) > 1:
 		v.error(at, []Place{at.key("mode")}, "%s has %d networks, but mode is beet; "+allowed, at.Key, len(list))
+	case list[0].Dynamic():
+		v.error(at, []Place{at.key("mode")}, "%s is dynamic, but mode is beet, which has a fixed address; "+allowed, at.Key)
 	case !list[0].Single():
 		v.error(at, []Place{at.key("mode")}, "%s %s is no single host, but mode is beet; "+allowed, at.Key, list[0])
 	}
@@ -145,7 +163,7 @@ func paired(list, others []Selector) []int {
 	for i, s := range list {
 		found := false
 		for _, o := range others {
-			found = found || s.First.Is4() == o.First.Is4() && (s.Proto == o.Proto || s.Proto == 0 || o.Proto == 0)
+			found = found || (s.Dynamic() || o.Dynamic() || s.First.Is4() == o.First.Is4()) && (s.Proto == o.Proto || s.Proto == 0 || o.Proto == 0)
 		}
 		if !found {
 			lone = append(lone, i)

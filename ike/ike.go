@@ -108,6 +108,13 @@ type (
 		Yield   bool   // another IKE SA has taken its place: where both could send, that one does
 		Why     string // for the log
 	}
+	// Rekey replaces a child SA or, when ChildID is 0, the IKE SA, before its time has
+	// come (RFC 7296, 1.3.2, 1.3.3). With Reauth the IKE SA is set up anew, so that both
+	// sides authenticate again.
+	Rekey struct {
+		ChildID uint64
+		Reauth  bool
+	}
 	// Roamed tells that addresses, interfaces or routes of this host have changed; Own
 	// is what Birth.Own has become.
 	Roamed struct{ Own []netip.Addr }
@@ -135,6 +142,7 @@ func (Done) event()       {}
 func (Notice) event()     {}
 func (Initiate) event()   {}
 func (Terminate) event()  {}
+func (Rekey) event()      {}
 func (Roamed) event()     {}
 func (Suspected) event()  {}
 func (Redirect) event()   {}
@@ -251,14 +259,22 @@ func (Spawn) action()   {}
 func (Report) action()  {}
 func (Closed) action()  {}
 
-// Effects collects actions in the order in which they are to be carried out.
-type Effects struct{ Actions []Action }
+// Effects collects actions in the order in which they are to be carried out, and what
+// is to be counted.
+type Effects struct {
+	Actions []Action
+	Counted []Counter
+}
 
 // Do appends an action.
 func (fx *Effects) Do(a Action) { fx.Actions = append(fx.Actions, a) }
 
+// Count counts one event.
+func (fx *Effects) Count(c Counter) { fx.Counted = append(fx.Counted, c) }
+
 // Reset empties fx and keeps its memory.
 func (fx *Effects) Reset() {
+	fx.Counted = fx.Counted[:0]
 	clear(fx.Actions)
 	fx.Actions = fx.Actions[:0]
 }

@@ -52,10 +52,12 @@ type Report struct {
 	ChildID uint64
 	NewID   uint64
 	Path    Path
+	Was     Path // of IKEMoved: the path until then
 	Text    string
 	Why     *Refusal
-	// SA is the state of the IKE SA for up, down and rekeyed; nil otherwise. For child
-	// reports its Children holds that child alone (for ChildRekeyed: old, new).
+	// SA is the state of the IKE SA for up, down, rekeyed, moved and failed; nil otherwise,
+	// and for what failed before there was one. For child reports its Children holds that
+	// child alone (for ChildRekeyed: old, new; for Failed: none).
 	SA *Status
 	// InitialContact is set in IKEUp when the peer says that it has no other IKE SA
 	// with these identities (RFC 7296, 2.4).

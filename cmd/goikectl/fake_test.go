@@ -23,8 +23,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const fakeNow = ike.Instant(100000 * time.Second)
 
-// fake is a Backend that shows what it is told to.
+// fake is a Backend that shows what it is told to. It has no more of one than goikectl
+// uses.
 type fake struct {
+	control.Backend
 	mu         sync.Mutex
 	sas        []control.SA
 	config     *conf.Config

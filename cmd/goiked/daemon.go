@@ -46,7 +46,9 @@ type daemon struct {
 	export *exporter
 	store  *keep.Store // nil: nothing is kept
 	left   []engine.Kept
-	quit   func() // ends the process at once
+	quit   func()      // ends the process at once
+	todo   chan func() // what control clients want done by the goroutine that serves signals
+	loaded *loader
 }
 
 // serve runs the daemon until it is asked to end.
@@ -71,7 +73,7 @@ func serve(o options, errs io.Writer) error {
 	}
 	w := logging.NewWriter(errs, logRoom)
 	defer w.Close()
-	d := &daemon{opts: o, conf: c, quit: func() {
+	d := &daemon{opts: o, conf: c, todo: make(chan func()), quit: func() {
 		w.Close()
 		os.Exit(0)
 	}}
@@ -114,6 +116,7 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 		Store: d.keeper(), Left: d.left,
 	})
 	d.left = nil
+	d.loaded = d.newLoader()
 	d.export = newExporter(d.engine, d.warn)
 	d.export.apply(ctx, d.conf.Metrics)
 	var serving sync.WaitGroup
@@ -193,7 +196,7 @@ func (d *daemon) info() control.Info {
 
 // serveControl answers control clients until ctx is done.
 func (d *daemon) serveControl(ctx context.Context, l net.Listener) error {
-	err := control.NewServer(d.engine, control.Options{}).Serve(ctx, l)
+	err := control.NewServer(d.engine, control.Options{Loader: d.loaded}).Serve(ctx, l)
 	if err == nil || ctx.Err() != nil {
 		return nil
 	}
@@ -212,7 +215,7 @@ func (d *daemon) wait(signals <-chan os.Signal, failed <-chan error) error {
 		select {
 		case s := <-signals:
 			if s == syscall.SIGHUP {
-				d.reload()
+				_ = d.reload() // it is in the log
 				continue
 			}
 			if s == syscall.SIGUSR2 || s == syscall.SIGTERM && d.restarting() {
@@ -220,6 +223,8 @@ func (d *daemon) wait(signals <-chan os.Signal, failed <-chan error) error {
 			}
 			d.log.Info("ending: peers are told", "signal", s.String())
 			return nil
+		case f := <-d.todo:
+			f()
 		case err := <-d.engine.Failed():
 			return err
 		case err := <-failed:

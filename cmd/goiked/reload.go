@@ -37,22 +37,24 @@ func loadOrNone(file string) (*conf.Config, []string, error) {
 }
 
 // reload reads the configuration again. A file with errors changes nothing.
-func (d *daemon) reload() {
+// What control clients have loaded stays.
+func (d *daemon) reload() error {
 	if d.opts.config == noConfig {
 		d.log.Info("nothing to reload: started with --config none")
-		return
+		return nil
 	}
 	d.notify(systemd.Reloading)
 	defer d.notify(systemd.Ready)
 	c, warnings, err := load(d.opts.config)
 	if err != nil {
-		d.refuse(err)
-		return
+		return d.refuse(err)
+	}
+	if c, err = d.loaded.beside(c); err != nil {
+		return d.refuse(err)
 	}
 	levels, err := logLevels(d.opts, c)
 	if err != nil {
-		d.log.Error(fmt.Sprintf("the configuration was not changed: %v", err))
-		return
+		return d.refuse(err)
 	}
 	for _, text := range warnings {
 		d.log.Warn(text)
@@ -64,8 +66,7 @@ func (d *daemon) reload() {
 	c.Dataplane, c.Network = d.conf.Dataplane, d.conf.Network
 	c, notes, err := d.out.prepare(context.Background(), c)
 	if err != nil {
-		d.refuse(err)
-		return
+		return d.refuse(err)
 	}
 	for _, text := range notes {
 		d.log.Info(text)
@@ -80,14 +81,41 @@ func (d *daemon) reload() {
 		}
 	}
 	d.log.Info("configuration reloaded", "connections", len(c.Connections))
+	return nil
 }
 
-// refuse says why a configuration is not taken.
-func (d *daemon) refuse(err error) {
+// refuse says why a configuration is not taken, and returns that.
+func (d *daemon) refuse(err error) error {
 	for line := range strings.Lines(err.Error()) {
 		d.log.Error(strings.TrimSpace(line))
 	}
 	d.log.Error("the configuration was not changed: mend these errors and reload")
+	return err
+}
+
+// newLoader makes what keeps the configuration of control clients.
+func (d *daemon) newLoader() *loader {
+	return &loader{
+		do:      d.inMain,
+		running: func() *conf.Config { return d.conf },
+		fit:     d.out.prepare, whole: d.out.tunnels != nil,
+		put: func(c *conf.Config) {
+			d.conf = c
+			d.engine.Configure(c)
+		},
+		convert: fromSwanctl, reload: d.reload, log: d.log,
+	}
+}
+
+// inMain has something done by the goroutine that serves signals; it returns when that
+// has begun, or ctx is done.
+func (d *daemon) inMain(ctx context.Context, f func()) error {
+	select {
+	case d.todo <- f:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // needRestart names the changed keys that only a start takes over.

@@ -1,7 +1,10 @@
 package toml
 
 import (
+	"slices"
 	"strings"
+
+	"github.com/goike/goike/conf"
 )
 
 // unknown reports a key that its section does not have.
@@ -45,42 +48,11 @@ var foreign = map[string]string{
 	"life_time": "lifetime", "ikelifetime": "lifetime", "rekey_time": "lifetime", "reauth": "reauthenticate",
 }
 
-// nearest is the known key that a wrong one most resembles; empty if none does.
+// nearest is the known key that a wrong one stands for or most resembles; empty if none
+// does.
 func nearest(name string, known []string) string {
-	const most = 40 // longer names resemble nothing
-	if len(name) > most {
-		return ""
+	if k := foreign[strings.ToLower(name)]; slices.Contains(known, k) {
+		return k
 	}
-	name = strings.ToLower(name)
-	best, bestAt := "", 0
-	for _, k := range known {
-		if k == foreign[name] {
-			return k
-		}
-		if d := distance(name, k); d <= max(1, len(k)/4) && (best == "" || d < bestAt) {
-			best, bestAt = k, d
-		}
-	}
-	return best
-}
-
-// distance is how many letters have to be put in, left out or changed.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return conf.Nearest(name, known)
 }

@@ -2,17 +2,13 @@ package toml
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"github.com/goike/goike/conf"
+	"github.com/goike/goike/conf/file"
 )
 
 // Sizes of files.
@@ -82,59 +78,10 @@ func (s scope) presharedKeyFile(p *phase1) {
 
 // readSecretFile reads a file that only its owner may read.
 func readSecretFile(path string) ([]byte, error) {
-	b, mode, err := readFile(path, maxSecretFile)
-	if err == nil && tooOpen(mode) {
+	b, mode, err := file.Read(path, maxSecretFile)
+	if err == nil && file.Open(mode) {
 		clear(b)
 		return nil, fmt.Errorf("has mode %04o, so that others can read it: chmod 600 %s", mode.Perm(), path)
 	}
 	return b, err
-}
-
-func tooOpen(mode fs.FileMode) bool { return mode.Perm()&0o077 != 0 }
-
-// readFile reads a regular file of limited size; opening waits for no one. Errors
-// do not name the path, their callers do.
-func readFile(path string, most int64) ([]byte, fs.FileMode, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, 0, withoutPath(err)
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, 0, withoutPath(err)
-	case info.IsDir():
-		return nil, 0, errors.New("is a directory")
-	case !info.Mode().IsRegular():
-		return nil, 0, errors.New("is no regular file")
-	case info.Size() > most:
-		return nil, 0, fmt.Errorf("has %d octets; %d are the most", info.Size(), most)
-	}
-	b := make([]byte, info.Size()+1)
-	n, err := io.ReadFull(f, b)
-	if err == nil {
-		// It grew, or has no size of its own, as files in /proc.
-		var rest []byte
-		rest, err = io.ReadAll(io.LimitReader(f, most+1-int64(n)))
-		b = append(b, rest...)
-		n = len(b)
-	}
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		clear(b)
-		return nil, 0, withoutPath(err)
-	}
-	if int64(n) > most {
-		clear(b)
-		return nil, 0, fmt.Errorf("has more than %d octets", most)
-	}
-	return b[:n], info.Mode(), nil
-}
-
-func withoutPath(err error) error {
-	var e *fs.PathError
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
 }

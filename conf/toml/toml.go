@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/goike/goike/conf"
+	"github.com/goike/goike/conf/file"
 )
 
 // Warning is something that works and that the administrator should know.
@@ -21,14 +22,14 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 // readable by its owner only. Errors are of type conf.Errors; the warnings are there
 // even then.
 func Load(path string) (*conf.Config, []Warning, error) {
-	data, mode, err := readFile(path, maxFile)
+	data, mode, err := file.Read(path, maxFile)
 	if err != nil {
 		return nil, nil, conf.Errors{{File: path, Text: err.Error()}}
 	}
 	defer clear(data)
 	r := newReader(path, data, readSecretFile)
 	r.read()
-	if r.psk >= 0 && tooOpen(mode) {
+	if r.psk >= 0 && file.Open(mode) {
 		r.error(r.psk, "the file holds a secret, but its mode is %04o; allowed: 0600 (chmod 600 %s), or the secret in a pre_shared_key_file", mode.Perm(), path)
 	}
 	return r.finish()

@@ -8,11 +8,11 @@ import (
 )
 
 // RekeyAfter is how long after its beginning an SA is to be replaced: margin and up to
-// fuzz percent of it before lifetime is over. spread, evenly distributed, says where in
+// jitter before lifetime is over. spread, evenly distributed, says where in
 // between. A margin that leaves less than a quarter of the lifetime is cut down, so
 // that an SA is not replaced as soon as it is there. ok is false for an SA that lives
 // for ever.
-func RekeyAfter(lifetime, margin time.Duration, fuzz int, spread uint64) (after time.Duration, ok bool) {
+func RekeyAfter(lifetime, margin, jitter time.Duration, spread uint64) (after time.Duration, ok bool) {
 	if lifetime == conf.Forever {
 		return 0, false
 	}
@@ -21,33 +21,29 @@ func RekeyAfter(lifetime, margin time.Duration, fuzz int, spread uint64) (after 
 	if latest < floor {
 		latest = 2 * floor
 	}
-	// In floating point, since the product may be too large for a Duration.
 	earliest := floor
-	if early := float64(margin) * float64(fuzz) / 100; early < float64(latest-floor) {
-		earliest = latest - time.Duration(early)
+	if jitter < latest-floor {
+		earliest = latest - jitter
 	}
 	return latest - Share(latest-earliest, spread), true
 }
 
-// marginPart is the part of a number of octets or packets that is the margin: a tenth,
-// as strongSwan has it.
-const marginPart = 10
-
 // Limits are those of the SAs of a child: in time, octets and packets. When it is to be
-// replaced by this side there is a soft limit before each of the latter, at random up to
-// fuzz percent of the margin earlier.
-func Limits(c *conf.Child, replaced bool, fuzz int, spread uint64) esp.Limits {
+// replaced by this side there is a soft limit before each of the latter, at random
+// earlier by up to the jitter.
+func Limits(conn *conf.Connection, c *conf.Child, spread uint64) esp.Limits {
 	l := esp.Limits{HardTime: c.Lifetime, HardBytes: c.LifetimeBytes, HardPackets: c.LifetimePackets}
-	if replaced {
-		l.SoftBytes, l.SoftPackets = soft(c.LifetimeBytes, fuzz, spread), soft(c.LifetimePackets, fuzz, spread)
+	if conn.Rekey {
+		r := conn.RenewalOf(c)
+		l.SoftBytes = soft(c.LifetimeBytes, r.BytesMargin, r.BytesJitter, spread)
+		l.SoftPackets = soft(c.LifetimePackets, r.PacketsMargin, r.PacketsJitter, spread)
 	}
 	return l
 }
 
-func soft(hard uint64, fuzz int, spread uint64) uint64 {
-	margin := float64(hard) / marginPart
-	early := margin * float64(fuzz) / 100 * fraction(spread)
-	return hard - uint64(min(margin+early, 0.75*float64(hard)))
+func soft(hard, margin, jitter, spread uint64) uint64 {
+	early := float64(margin) + float64(jitter)*fraction(spread)
+	return hard - uint64(min(early, 0.75*float64(hard)))
 }
 
 // Share is a part of d, from nothing to all of it, as spread says.

@@ -29,12 +29,13 @@ func TestRekeyAfter(t *testing.T) {
 		{time.Hour, 100 * time.Hour, 1000, 15 * time.Minute, 30 * time.Minute},
 		{time.Hour, math.MaxInt64, math.MaxInt, 15 * time.Minute, 30 * time.Minute},
 	} {
-		last, ok := RekeyAfter(c.lifetime, c.margin, c.fuzz, 0)
-		first, ok2 := RekeyAfter(c.lifetime, c.margin, c.fuzz, most)
+		jitter := (&conf.Connection{Margin: c.margin, RekeyFuzz: c.fuzz}).Jitter()
+		last, ok := RekeyAfter(c.lifetime, c.margin, jitter, 0)
+		first, ok2 := RekeyAfter(c.lifetime, c.margin, jitter, most)
 		if !ok || !ok2 || last != c.last || first < c.first || first > c.first+time.Millisecond {
 			t.Errorf("lifetime %v, margin %v, fuzz %d: %v to %v, want %v to %v", c.lifetime, c.margin, c.fuzz, first, last, c.first, c.last)
 		}
-		if mid, _ := RekeyAfter(c.lifetime, c.margin, c.fuzz, most/2); mid < first || mid > last {
+		if mid, _ := RekeyAfter(c.lifetime, c.margin, jitter, most/2); mid < first || mid > last {
 			t.Errorf("%v is not between %v and %v", mid, first, last)
 		}
 	}
@@ -47,21 +48,29 @@ func TestRekeyAfter(t *testing.T) {
 // to fuzz percent of that earlier.
 func TestLimits(t *testing.T) {
 	c := &conf.Child{Lifetime: time.Hour, LifetimeBytes: 1_000_000, LifetimePackets: 5000}
-	late, early := Limits(c, true, 100, 0), Limits(c, true, 100, math.MaxUint64)
+	fuzz := func(percent int) *conf.Connection { return &conf.Connection{Rekey: true, RekeyFuzz: percent} }
+	late, early := Limits(fuzz(100), c, 0), Limits(fuzz(100), c, math.MaxUint64)
 	if late != (esp.Limits{HardTime: time.Hour, SoftBytes: 900_000, HardBytes: 1_000_000, SoftPackets: 4500, HardPackets: 5000}) {
 		t.Errorf("latest %+v", late)
 	}
 	if early.SoftBytes < 800_000 || early.SoftBytes > 800_001 || early.SoftPackets < 4000 || early.SoftPackets > 4001 {
 		t.Errorf("earliest %+v", early)
 	}
-	if l := Limits(c, true, 100_000, math.MaxUint64); l.SoftBytes != 250_000 {
+	if l := Limits(fuzz(100_000), c, math.MaxUint64); l.SoftBytes != 250_000 {
 		t.Errorf("with much fuzz %+v", l)
 	}
-	if l := Limits(c, false, 100, 0); l.SoftBytes != 0 || l.SoftPackets != 0 || l.HardBytes != 1_000_000 {
+	if l := Limits(&conf.Connection{RekeyFuzz: 100}, c, 0); l.SoftBytes != 0 || l.SoftPackets != 0 || l.HardBytes != 1_000_000 {
 		t.Errorf("that is not replaced by this side: %+v", l)
 	}
-	if l := Limits(&conf.Child{}, true, 100, 0); l != (esp.Limits{}) {
+	if l := Limits(fuzz(100), &conf.Child{}, 0); l != (esp.Limits{}) {
 		t.Errorf("without limits %+v", l)
+	}
+	c.Renewal = &conf.Renewal{BytesMargin: 300_000, BytesJitter: 100_000}
+	if l := Limits(fuzz(100), c, 0); l.SoftBytes != 700_000 || l.SoftPackets != 5000 {
+		t.Errorf("of its own, latest %+v", l)
+	}
+	if l := Limits(fuzz(100), c, math.MaxUint64); l.SoftBytes < 600_000 || l.SoftBytes > 600_001 {
+		t.Errorf("of its own, earliest %+v", l)
 	}
 }
 

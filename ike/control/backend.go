@@ -4,11 +4,13 @@ package control
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/esp"
 	"github.com/goike/goike/ike"
+	"github.com/goike/goike/ike/wire"
 )
 
 // Backend is what the daemon offers to its control clients. All methods are safe
@@ -30,6 +32,20 @@ type Backend interface {
 	// Redirect sends peers to another gateway and returns how many IKE SAs matched. It
 	// does not wait until they go. The error names those that cannot be redirected.
 	Redirect(ctx context.Context, r RedirectRequest) (int, error)
+	// Rekey begins to replace SAs and returns how many matched. It does not wait until
+	// they are replaced.
+	Rekey(ctx context.Context, r RekeyRequest) (int, error)
+	// Install installs the policies of a child for which it is set up when traffic asks
+	// for it, or those by which traffic passes or is dropped; Uninstall removes them. An
+	// empty conn stands for any connection with such a child.
+	Install(ctx context.Context, conn, child string) error
+	Uninstall(ctx context.Context, conn, child string) error
+	// Policies lists those policies.
+	Policies(ctx context.Context) []Policy
+	Counters(ctx context.Context) (Counters, error)
+	// ResetCounters begins to count anew: for every connection, for the one of that name,
+	// or, when the name is empty, in all.
+	ResetCounters(ctx context.Context, every bool, conn string) error
 	// Subscribe delivers events and log lines until cancel is called. A subscriber
 	// that does not keep up loses events, and is told how many.
 	Subscribe(sink func(Event)) (cancel func())
@@ -83,7 +99,10 @@ type ConnState struct {
 // connections; Conn alone sets up all of its children.
 type InitiateRequest struct {
 	Conn, Child string
-	Timeout     time.Duration // 0: until it fails or is up; negative: do not wait
+	// Local and Remote are the addresses of this host and of the peer, where the
+	// configuration is for several; invalid: as configured.
+	Local, Remote netip.Addr
+	Timeout       time.Duration // 0: until it fails or is up; negative: do not wait
 }
 
 // TerminateRequest names what to take down: by name, or by unique ID.
@@ -92,6 +111,34 @@ type TerminateRequest struct {
 	ConnID, ChildID uint64
 	Force           bool
 	Timeout         time.Duration // as in InitiateRequest
+}
+
+// RekeyRequest names what to replace: by unique ID, or by name.
+type RekeyRequest struct {
+	Conn, Child     string
+	ConnID, ChildID uint64
+	Reauth          bool // set IKE SAs up anew, so that both sides authenticate again
+}
+
+// Policy is what the configuration says about traffic that no SA carries yet: of mode
+// Pass and Drop it passes in the clear or is dropped, of the others it waits for the
+// child.
+type Policy struct {
+	Conn, Child   string
+	Mode          conf.Mode
+	Local, Remote []wire.Selector
+}
+
+// Counters are what IKE SAs were counted to have done.
+type Counters struct {
+	All   ike.Counts
+	Conns []ConnCounters // by name; only those that did anything
+}
+
+// ConnCounters are those of one connection.
+type ConnCounters struct {
+	Conn   string
+	Counts ike.Counts
 }
 
 // LogLine is one step of a negotiation.

@@ -17,30 +17,58 @@ var commands = map[string]func(context.Context, *session, *Message) *Message{
 	"list-conns":   listConns,
 	"initiate":     initiate,
 	"terminate":    terminate,
+	"rekey":        rekey,
 	"redirect":     redirect,
 	"goike-status": status,
 
-	// Nothing of the kind can be loaded, which is what these answers say.
-	"get-conns":        emptyList("conns"),
-	"get-keys":         emptyList("keys"),
-	"get-shared":       emptyList("keys"),
+	"install":       install,
+	"uninstall":     uninstall,
+	"list-policies": listPolicies,
+
+	"get-algorithms": getAlgorithms,
+	"get-counters":   getCounters,
+	"reset-counters": resetCounters,
+
+	"reload-settings": simply(Loader.ReloadSettings),
+	"load-conn":       loading(loadConn),
+	"unload-conn":     loading(unloadConn),
+	"get-conns":       listing("conns", Loader.LoadedConns),
+	"load-shared":     loading(loadShared),
+	"unload-shared":   loading(unloadShared),
+	"get-shared":      listing("keys", Loader.LoadedShared),
+	"clear-creds":     simply(Loader.ClearCreds),
+	"flush-certs":     func(context.Context, *session, *Message) *Message { return success() }, // none are cached
+
+	"load-cert":   refuse(noCertificates, need{"type", "certificate type missing"}, need{"data", "certificate data missing"}),
+	"load-key":    refuse(noCertificates, need{"type", "key type missing"}, need{"data", "key data missing"}),
+	"load-token":  refuse(noTokens, need{"handle", "keyid missing"}),
+	"unload-key":  refuse("key not found", need{"id", "key id missing"}),
+	"get-keys":    emptyList("keys"),
+	"list-certs":  nothing,
+	"load-pool":   refuseSections(noPools),
+	"unload-pool": notThere("", " not found", need{"name", "missing pool name to unload"}),
+	"get-pools":   nothing,
+
+	"load-authority":   refuseSections(noAuthorities),
+	"unload-authority": notThere("unload: authority '", "' not found", need{"name", "unload: missing authority name"}),
 	"get-authorities":  emptyList("authorities"),
-	"get-pools":        nothing,
-	"list-certs":       nothing,
 	"list-authorities": nothing,
 }
 
-// knownEvents are the events that a client may register for.
-var knownEvents = map[string]bool{
-	"list-sa": true, "list-conn": true, "list-cert": true, "list-authority": true,
+// streamEvents are the events that come with a command, which has to be under way.
+var streamEvents = map[string]bool{
+	"list-sa": true, "list-policy": true, "list-conn": true, "list-cert": true, "list-authority": true,
 	"control-log": true, "goike-conn": true, "goike-sa": true,
-	"log": true, "ike-updown": true, "child-updown": true, "ike-rekey": true, "child-rekey": true,
 }
 
-// backendEvents are those that need a subscription to the backend.
+// backendEvents are those that tell what happens, and need a subscription to the backend.
 var backendEvents = map[string]bool{
-	"log": true, "ike-updown": true, "child-updown": true, "ike-rekey": true, "child-rekey": true,
+	"log": true, "alert": true, "ike-updown": true, "ike-rekey": true, "ike-update": true, "child-updown": true, "child-rekey": true,
+	"child-state-installing": true, "child-state-installed": true, "child-state-rekeyed": true, "child-state-destroying": true,
 }
+
+// knownEvent tells whether a client may register for an event.
+func knownEvent(name string) bool { return streamEvents[name] || backendEvents[name] }
 
 func nothing(context.Context, *session, *Message) *Message { return &Message{} }
 
@@ -63,6 +91,14 @@ func failure(err error) *Message {
 	m.Set("success", "no")
 	m.Set("errmsg", err.Error())
 	return m
+}
+
+// outcome is the answer of a command that has nothing to tell but whether it worked.
+func outcome(err error) *Message {
+	if err != nil {
+		return failure(err)
+	}
+	return success()
 }
 
 // done is the answer that ends a stream.

@@ -3,6 +3,7 @@ package control
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func TestSimpleCommands(t *testing.T) {
 			t.Errorf("%s: %s", command, got)
 		}
 	}
-	for _, command := range []string{"load-conn", "rekey", "", "get-counters"} {
+	for _, command := range []string{"load", "", "Rekey"} {
 		if _, err := c.Call(within(t), command, nil); !errors.Is(err, ErrUnknown) {
 			t.Errorf("%s: %v", command, err)
 		}
@@ -126,13 +127,23 @@ func TestInitiate(t *testing.T) {
 	if got := ask(t, c, "initiate", control, "ike", "site", "loglevel", "-1"); got != "{success=no errmsg="+errRefused.Error()+"}" {
 		t.Error(got)
 	}
-	if got := ask(t, c, "initiate", nil); !strings.HasPrefix(got, "{success=no errmsg=nothing to initiate") {
+	if got := ask(t, c, "initiate", nil); !strings.HasPrefix(got, "{success=no errmsg=missing configuration name}") {
 		t.Error(got)
 	}
 	if got := ask(t, c, "initiate", nil, "child", "lan", "timeout", "soon"); got != `{success=no errmsg=timeout = "soon" is not a number}` {
 		t.Error(got)
 	}
-	want := []InitiateRequest{{Conn: "site", Child: "lan", Timeout: 20 * time.Second}, {Child: "lan", Timeout: -1}, {Conn: "site"}}
+	f.set(func() { f.err = nil })
+	if got := ask(t, c, "initiate", nil, "child", "dmvpn", "my-host", "192.0.2.2", "other-host", "2001:db8::7", "async", "1"); got != "{success=yes}" {
+		t.Error(got)
+	}
+	if got := ask(t, c, "initiate", nil, "child", "dmvpn", "other-host", "spoke"); got != `{success=no errmsg=other-host = "spoke" is not an address}` {
+		t.Error(got)
+	}
+	want := []InitiateRequest{
+		{Conn: "site", Child: "lan", Timeout: 20 * time.Second}, {Child: "lan", Timeout: -1}, {Conn: "site"},
+		{Child: "dmvpn", Local: netip.MustParseAddr("192.0.2.2"), Remote: netip.MustParseAddr("2001:db8::7"), Timeout: -1},
+	}
 	if got, _ := f.requests(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
@@ -153,7 +164,7 @@ func TestTerminate(t *testing.T) {
 	if got := ask(t, c, "terminate", nil, "child-id", "4"); got != "{success=no matches=0 terminated=0 errmsg=no SA matches}" {
 		t.Error(got)
 	}
-	if got := ask(t, c, "terminate", nil, "force", "yes"); !strings.HasPrefix(got, "{success=no errmsg=nothing to terminate") {
+	if got := ask(t, c, "terminate", nil, "force", "yes"); !strings.HasPrefix(got, "{success=no errmsg=missing terminate selector}") {
 		t.Error(got)
 	}
 	if got := ask(t, c, "terminate", nil, "ike-id", "-"); !strings.Contains(got, "not a number") {

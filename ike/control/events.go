@@ -9,8 +9,11 @@ func (s *session) publish(ev Event) {
 		s.sendEvent("log", lostMessage(ev.Lost))
 	case ev.Log != nil && s.wants("log"):
 		s.sendEvent("log", logMessage(*ev.Log, true))
-	case ev.Report != nil && ev.Report.SA != nil:
-		s.publishReport(*ev.Report)
+	case ev.Report != nil:
+		s.sendAlert(*ev.Report)
+		if ev.Report.SA != nil {
+			s.publishReport(*ev.Report)
+		}
 	}
 }
 
@@ -21,10 +24,14 @@ func (s *session) publishReport(r ike.Report) {
 		s.sendEvent("ike-updown", updown(r, now, r.Kind == ike.IKEUp))
 	case ike.ChildUp, ike.ChildDown:
 		s.sendEvent("child-updown", childUpdown(r, now, r.Kind == ike.ChildUp))
+		s.sendChildState(r, now)
 	case ike.IKERekeyed:
 		s.sendEvent("ike-rekey", ikeRekey(r, now))
 	case ike.ChildRekeyed:
 		s.sendEvent("child-rekey", childRekey(r, now))
+		s.sendChildState(r, now)
+	case ike.IKEMoved:
+		s.sendEvent("ike-update", ikeUpdate(r, now))
 	}
 }
 
@@ -69,6 +76,17 @@ func ikeRekey(r ike.Report, now ike.Instant) *Message {
 		addIKE(old, now, *r.SA)
 		setInt(replacement, "uniqueid", r.NewID)
 	}
+	return m
+}
+
+// ikeUpdate has the new addresses, and the IKE SA as it was.
+func ikeUpdate(r ike.Report, now ike.Instant) *Message {
+	m := &Message{}
+	was, to := *r.SA, r.SA.Path
+	was.Path = r.Was
+	addAddress(m, "local", to.Local)
+	addAddress(m, "remote", to.Remote)
+	addIKE(m.AddSection(nameOf(was.Conn)), now, was)
 	return m
 }
 

@@ -3,7 +3,9 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,6 +32,7 @@ type fake struct {
 	initiated   []InitiateRequest
 	terminated  []TerminateRequest
 	redirected  []RedirectRequest
+	calls       []string
 	steps       []LogLine
 	err         error
 	matches     int
@@ -272,4 +275,47 @@ func (f *fake) Redirect(_ context.Context, r RedirectRequest) (int, error) {
 	defer f.mu.Unlock()
 	f.redirected = append(f.redirected, r)
 	return f.matches, f.err
+}
+
+func (f *fake) Rekey(_ context.Context, r RekeyRequest) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, fmt.Sprintf("rekey %+v", r))
+	return f.matches, f.err
+}
+
+// call notes a command and answers it.
+func (f *fake) call(args ...any) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, strings.TrimSuffix(fmt.Sprintln(args...), "\n"))
+	return f.err
+}
+
+func (f *fake) Install(_ context.Context, conn, child string) error {
+	return f.call("install", conn, child)
+}
+
+func (f *fake) Uninstall(_ context.Context, conn, child string) error {
+	return f.call("uninstall", conn, child)
+}
+
+func (f *fake) ResetCounters(_ context.Context, every bool, conn string) error {
+	return f.call("reset", every, conn)
+}
+
+func (f *fake) Policies(context.Context) []Policy {
+	local, remote := []wire.Selector{selector("10.1.0.0/16")}, []wire.Selector{selector("10.2.0.0/16")}
+	return []Policy{
+		{Conn: "site", Child: "lan", Local: local, Remote: remote},
+		{Conn: "site", Child: "printers", Mode: conf.Pass, Local: local, Remote: local},
+		{Conn: "hq", Child: "rest", Mode: conf.Drop, Local: local, Remote: remote},
+	}
+}
+
+func (f *fake) Counters(context.Context) (Counters, error) {
+	c := Counters{Conns: []ConnCounters{{Conn: "hq"}, {Conn: "site"}}}
+	c.All[ike.InitRequestsIn], c.All[ike.InfoResponsesOut] = 12, 7
+	c.Conns[1].Counts[ike.ChildRekeys] = 3
+	return c, f.err
 }

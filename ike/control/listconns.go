@@ -50,7 +50,8 @@ func addConn(m *Message, c *conf.Config, conn *conf.Connection, children []*conf
 	m.SetList("local_addrs", local)
 	m.SetList("remote_addrs", remote)
 	m.Set("version", word(versions[:], conn.Version))
-	reauth, rekey := rekeyAfter(conn, conn.Lifetime), rekeyAfter(conn, conn.Lifetime)
+	reauth := rekeyAfter(conn, conn.Lifetime, conn.Margin)
+	rekey := reauth
 	if conn.Reauthenticate {
 		rekey = 0
 	} else {
@@ -58,7 +59,7 @@ func addConn(m *Message, c *conf.Config, conn *conf.Connection, children []*conf
 	}
 	setInt(m, "reauth_time", seconds(reauth))
 	setInt(m, "rekey_time", seconds(rekey))
-	m.Set("unique", word(uniqueIDs[:], c.UniqueIDs))
+	m.Set("unique", word(uniqueIDs[:], c.Unique(conn)))
 	if conn.DPDAction != conf.DPDNone && conn.DPDDelay > 0 {
 		setInt(m, "dpd_delay", seconds(conn.DPDDelay))
 	}
@@ -72,11 +73,11 @@ func addConn(m *Message, c *conf.Config, conn *conf.Connection, children []*conf
 
 // rekeyAfter is the time after which an SA of that lifetime is replaced, without
 // the random part; 0 if we do not.
-func rekeyAfter(conn *conf.Connection, lifetime time.Duration) time.Duration {
+func rekeyAfter(conn *conf.Connection, lifetime, margin time.Duration) time.Duration {
 	if !conn.Rekey || lifetime == conf.Forever {
 		return 0
 	}
-	return max(lifetime-conn.Margin, 0)
+	return max(lifetime-margin, 0)
 }
 
 func addAuth(m *Message, a conf.Auth) {
@@ -91,7 +92,7 @@ func addAuth(m *Message, a conf.Auth) {
 
 func addConfChild(m *Message, conn *conf.Connection, child *conf.Child) {
 	m.Set("mode", modeWord(child.Mode))
-	setInt(m, "rekey_time", seconds(rekeyAfter(conn, child.Lifetime)))
+	setInt(m, "rekey_time", seconds(rekeyAfter(conn, child.Lifetime, conn.RenewalOf(child).Margin)))
 	m.Set("rekey_bytes", "0")
 	m.Set("rekey_packets", "0")
 	m.Set("dpd_action", word(dpdActions[:], conn.DPDAction))
@@ -105,5 +106,13 @@ func confSelectors(list []conf.Selector) []string {
 	if len(list) == 0 {
 		return []string{"dynamic"}
 	}
-	return selectors(ts.FromConf(list, list[0].First))
+	var words []string
+	for _, s := range list {
+		if s.Dynamic() {
+			words = append(words, s.String())
+			continue
+		}
+		words = append(words, selectors(ts.FromConf([]conf.Selector{s}, s.First))...)
+	}
+	return words
 }

@@ -158,13 +158,17 @@ func addIKE(m *Message, now ike.Instant, st ike.Status) {
 }
 
 func addEnd(m *Message, side string, at netip.AddrPort, who id.ID) {
+	addAddress(m, side, at)
+	m.Set(side+"-id", idWord(who))
+}
+
+func addAddress(m *Message, side string, at netip.AddrPort) {
 	host := "%any"
 	if at.IsValid() && !at.Addr().IsUnspecified() {
 		host = at.Addr().Unmap().String()
 	}
 	m.Set(side+"-host", host)
 	setInt(m, side+"-port", at.Port())
-	m.Set(side+"-id", idWord(who))
 }
 
 func idWord(who id.ID) string {
@@ -210,10 +214,14 @@ func seconds(d time.Duration) int64 { return max(int64(d/time.Second), 0) }
 
 // addChild adds what is to be said of a child SA.
 func addChild(m *Message, now ike.Instant, c usedChild) {
+	addChildAs(m, now, c, word(childStates[:], c.State))
+}
+
+func addChildAs(m *Message, now ike.Instant, c usedChild, state string) {
 	m.Set("name", c.Name)
 	setInt(m, "uniqueid", c.ID)
 	setInt(m, "reqid", c.ReqID)
-	m.Set("state", word(childStates[:], c.State))
+	m.Set("state", state)
 	m.Set("mode", modeWord(c.Mode))
 	m.Set("protocol", c.Proto.String())
 	setYes(m, "encap", c.Encap)

@@ -100,6 +100,17 @@ func (m *Message) Values() iter.Seq2[string, string] {
 	}
 }
 
+// Lists are the lists with their names in order.
+func (m *Message) Lists() iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		for it := range m.all(listStart) {
+			if !yield(it.name, it.list) {
+				return
+			}
+		}
+	}
+}
+
 // Sections are the sections with their names in order.
 func (m *Message) Sections() iter.Seq2[string, *Message] {
 	return func(yield func(string, *Message) bool) {

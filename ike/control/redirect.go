@@ -31,8 +31,8 @@ func (r RedirectRequest) Matches(st ike.Status) bool {
 }
 
 var (
-	errNoRedirectGateway = errors.New("gateway is missing: an address or a host name")
-	errNoRedirectChoice  = errors.New("nothing to redirect is named: give ike, ike-id, peer-ip or peer-id")
+	errNoRedirectGateway = errors.New("missing target gateway")
+	errNoRedirectChoice  = errors.New("missing redirect selector")
 )
 
 // newRedirect reads the arguments of redirect.
@@ -46,7 +46,7 @@ func newRedirect(args *Message) (RedirectRequest, error) {
 		err = errors.New("names no single host")
 	}
 	if err != nil {
-		return r, fmt.Errorf("gateway = %q %w; allowed: an address or a host name", r.Gateway, err)
+		return r, fmt.Errorf("unsupported gateway identity: gateway = %q %w; allowed: an address or a host name", r.Gateway, err)
 	}
 	connID, err := number(args, "ike-id", 0)
 	if err != nil {
@@ -55,12 +55,12 @@ func newRedirect(args *Message) (RedirectRequest, error) {
 	r.ConnID = uint64(connID)
 	if text := args.Get("peer-ip"); text != "" {
 		if r.PeerIP, err = conf.ParseSelector(text); err != nil {
-			return r, fmt.Errorf("peer-ip = %q %w; allowed: an address, a network or a range", text, err)
+			return r, fmt.Errorf("invalid peer IP selector: peer-ip = %q %w; allowed: an address, a network or a range", text, err)
 		}
 	}
 	if text := args.Get("peer-id"); text != "" {
 		if r.PeerID, err = id.Parse(text); err != nil {
-			return r, fmt.Errorf("peer-id = %q cannot be used: %w", text, err)
+			return r, fmt.Errorf("invalid peer identity selector: peer-id = %q cannot be used: %w", text, err)
 		}
 	}
 	if r.Conn == "" && r.ConnID == 0 && args.Get("peer-ip") == "" && args.Get("peer-id") == "" {
@@ -77,14 +77,5 @@ func redirect(ctx context.Context, s *session, args *Message) *Message {
 		return failure(err)
 	}
 	n, err := s.server.backend.Redirect(ctx, r)
-	m := &Message{}
-	if err == nil {
-		m.Set("success", "yes")
-		setInt(m, "matches", n)
-		return m
-	}
-	m.Set("success", "no")
-	setInt(m, "matches", n)
-	m.Set("errmsg", err.Error())
-	return m
+	return matched(n, err)
 }

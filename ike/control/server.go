@@ -13,6 +13,7 @@ type Options struct {
 	Clients      int           // connections at once; 256
 	WriteTimeout time.Duration // for a client to read what waits for it; 10 s
 	Outbox       int           // octets that may wait for a client; 1 MB
+	Loader       Loader        // keeps what clients load; nil: they cannot
 }
 
 func (o Options) withDefaults() Options {

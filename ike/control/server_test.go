@@ -306,6 +306,9 @@ func FuzzServer(f *testing.F) {
 		{kind: cmdRequest, name: "version"}, {kind: cmdRequest, name: "stats"}, {kind: cmdRequest, name: "list-sas"},
 		{kind: eventRegister, name: "list-sa"}, {kind: eventUnregister, name: "log"}, {kind: cmdRequest, name: "goike-status"},
 		{kind: cmdRequest, name: "terminate", message: exampleMessage()}, {kind: cmdRequest, name: "initiate", message: exampleMessage()},
+		{kind: cmdRequest, name: "load-conn", message: tree("version", "2", "site")}, {kind: cmdRequest, name: "load-conn", message: exampleMessage()},
+		{kind: cmdRequest, name: "load-shared", message: sharedMessage()}, {kind: cmdRequest, name: "load-pool", message: tree("addrs", "10.0.0.0/8", "p")},
+		{kind: cmdRequest, name: "rekey", message: exampleMessage()}, {kind: cmdRequest, name: "get-counters"}, {kind: eventRegister, name: "child-state-installed"},
 	} {
 		b, err := p.encode()
 		if err != nil {
@@ -316,7 +319,7 @@ func FuzzServer(f *testing.F) {
 	}
 	f.Add([]byte("\x00\x00\x00\x09\x03\x07list-sa\x00\x00\x00\x0a\x00\x08list-sas"))
 	f.Add([]byte("\x00\x00\x00\x00"))
-	server := NewServer(newFake(), Options{})
+	server := NewServer(newFake(), Options{Loader: discard{}})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		ours, theirs := net.Pipe()
 		var parts sync.WaitGroup

@@ -112,7 +112,7 @@ func (s *session) handle(ctx context.Context, p packet) error {
 	case cmdRequest:
 		return s.command(ctx, p)
 	case eventRegister, eventUnregister:
-		if !knownEvents[p.name] {
+		if !knownEvent(p.name) {
 			return s.answer(ctx, packet{kind: eventUnknown})
 		}
 		s.register(p.name, p.kind == eventRegister)

@@ -3,17 +3,28 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"net/netip"
 	"strings"
 	"time"
 )
 
-// initiate sets up what `ike` and `child` name. Its steps are control-log events.
+// initiate sets up what `ike` and `child` name, with the peer at `other-host` and from
+// `my-host` where these are given. Its steps are control-log events; with `async` it does
+// not wait.
 func initiate(ctx context.Context, s *session, args *Message) *Message {
 	r := InitiateRequest{Conn: args.Get("ike"), Child: args.Get("child")}
 	log, timeout, err := s.steering(args)
+	local, errLocal := address(args, "my-host")
+	remote, errRemote := address(args, "other-host")
+	err = errors.Join(err, errLocal, errRemote)
+	r.Local, r.Remote = local, remote
+	if isYes(args, "async") {
+		timeout = -1
+	}
 	if err == nil && r.Conn == "" && r.Child == "" {
-		err = errors.New("nothing to initiate is named: give child, ike, or both")
+		err = errNoName
 	}
 	if err != nil {
 		return failure(err)
@@ -25,17 +36,18 @@ func initiate(ctx context.Context, s *session, args *Message) *Message {
 	return success()
 }
 
+var errNoTerminateChoice = errors.New("missing terminate selector")
+
 // terminate takes down what `ike`, `child`, `ike-id` or `child-id` name. Its steps
 // are control-log events.
 func terminate(ctx context.Context, s *session, args *Message) *Message {
-	r := TerminateRequest{Conn: args.Get("ike"), Child: args.Get("child"), Force: args.Get("force") == "yes"}
-	log, timeout, err := s.steering(args)
-	ike, errIKE := number(args, "ike-id", 0)
-	child, errChild := number(args, "child-id", 0)
-	r.ConnID, r.ChildID, r.Timeout = uint64(ike), uint64(child), timeout
-	err = errors.Join(err, errIKE, errChild)
+	conn, child, connID, childID, err := names(args)
+	r := TerminateRequest{Conn: conn, Child: child, ConnID: connID, ChildID: childID, Force: isYes(args, "force")}
+	log, timeout, errSteer := s.steering(args)
+	r.Timeout = timeout
+	err = errors.Join(err, errSteer)
 	if err == nil && r.Conn == "" && r.Child == "" && r.ConnID == 0 && r.ChildID == 0 {
-		err = errors.New("nothing to terminate is named: give child, ike, child-id or ike-id")
+		err = errNoTerminateChoice
 	}
 	if err != nil {
 		return failure(err)
@@ -53,6 +65,18 @@ func terminate(ctx context.Context, s *session, args *Message) *Message {
 	setInt(m, "terminated", 0)
 	m.Set("errmsg", err.Error())
 	return m
+}
+
+// address reads an argument that is an address; absent it is invalid.
+func address(args *Message, name string) (netip.Addr, error) {
+	if !args.Has(name) {
+		return netip.Addr{}, nil
+	}
+	a, err := netip.ParseAddr(args.Get(name))
+	if err != nil {
+		return a, fmt.Errorf("%s = %q is not an address", name, args.Get(name))
+	}
+	return a.Unmap(), nil
 }
 
 // steering reads what initiate and terminate have in common: where the steps go,

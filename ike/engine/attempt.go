@@ -45,7 +45,7 @@ func (s *Steward) dial(l *link, names []string) {
 	path := l.paths[0]
 	l.paths = l.paths[1:]
 	l.stage, l.attempt = connecting, s.newID()
-	contact := l.ikes+l.leaving == 0 && s.conf.UniqueIDs != conf.UniqueNever
+	contact := l.ikes+l.leaving == 0 && s.conf.Unique(l.conn) != conf.UniqueNever
 	s.sas[l.attempt] = &phase1{timer: newTimer(l.attempt), id: l.attempt, link: l, initiator: true, contact: contact}
 	d := Dial{ID: l.attempt, Conn: l.conn, Path: path, InitialContact: contact}
 	d.Session, l.session = l.session, nil // used once

@@ -153,8 +153,15 @@ func (e *Engine) Initiate(ctx context.Context, r control.InitiateRequest, log fu
 	about := func(rep ike.Report) bool { return r.Conn == "" || rep.Conn == r.Conn }
 	defer e.follow(about, log)()
 	_, err := e.await(ctx, r.Timeout, func(waiter uint64) StewardInput {
-		return Up{Waiter: waiter, Conn: r.Conn, Child: r.Child}
+		return Up{Waiter: waiter, Conn: r.Conn, Child: r.Child, Local: r.Local, Remote: r.Remote}
 	})
+	if errors.Is(err, errNoOutcome) {
+		what, name := "IKE_SA", r.Conn
+		if r.Child != "" {
+			what, name = "CHILD_SA", r.Child
+		}
+		return fmt.Errorf("%s '%s' not established after %dms: %w", what, name, r.Timeout.Milliseconds(), err)
+	}
 	return err
 }
 
@@ -198,19 +205,35 @@ func (e *Engine) await(ctx context.Context, timeout time.Duration, in func(waite
 		defer cancel()
 	}
 	if timeout < 0 {
-		waiter, _ := e.steward.wait()
-		e.steward.in.put(in(waiter))
-		return Outcome{}, nil
+		return e.commandOnly(ctx, in)
 	}
 	o, err := e.command(ctx, in)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return o, fmt.Errorf("no outcome within %s; it goes on in the background", timeout)
+		return o, errNoOutcome
 	}
 	if err != nil {
 		return o, err
 	}
 	return o, o.Err
 }
+
+// commandOnly gives the steward a command and learns no more than whether that can be
+// carried out.
+func (e *Engine) commandOnly(ctx context.Context, in func(waiter uint64) StewardInput) (Outcome, error) {
+	left, leave := context.WithCancel(ctx)
+	leave()
+	o, err := e.command(left, in)
+	switch {
+	case err == nil:
+		return o, o.Err
+	case ctx.Err() == nil && errors.Is(err, context.Canceled):
+		return o, nil
+	}
+	return o, err
+}
+
+// errNoOutcome is the error of a command whose time is over.
+var errNoOutcome = errors.New("no outcome yet, it goes on in the background")
 
 // errLeft is the outcome for who no longer waits.
 var errLeft = errors.New("nobody waits any more")

@@ -7,12 +7,14 @@ import (
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/ike"
-	"github.com/goike/goike/ike/control"
 )
 
 // bringUp begins what an Up asks for.
 func (s *Steward) bringUp(now ike.Instant, in Up) {
 	l, names, err := s.named(in.Conn, in.Child)
+	if err == nil && (in.Local.IsValid() || in.Remote.IsValid()) && !s.stopping {
+		l, err = s.guestOf(l, in.Local, in.Remote)
+	}
 	if err == nil && !l.conn.Gateway.Dialable() && s.usable(l) == nil {
 		err = fmt.Errorf("connection %q has no single remote_gateway to connect to", l.conn.Name)
 	}
@@ -38,6 +40,7 @@ func (s *Steward) bringUp(now ike.Instant, in Up) {
 	}
 	if len(w.left) == 0 {
 		s.out.Outcome(in.Waiter, Outcome{Matched: len(names)})
+		s.farewell(l)
 		return
 	}
 	l.waiters = append(l.waiters, w)
@@ -73,11 +76,11 @@ func (s *Steward) named(conn, child string) (*link, []string, error) {
 				return l, []string{child}, canBeUp(l.conn, child)
 			}
 		}
-		return nil, nil, fmt.Errorf("no connection has a child %q", child)
+		return nil, nil, noConfig("CHILD_SA", child)
 	}
 	l := s.byName[conn]
 	if l == nil {
-		return nil, nil, fmt.Errorf("no connection %q is configured", conn)
+		return nil, nil, noConfig("IKE_SA", conn)
 	}
 	if child == "" {
 		if names := l.names(); len(names) > 0 {
@@ -93,7 +96,7 @@ func canBeUp(c *conf.Connection, name string) error {
 	k, ok := c.Child(name)
 	switch {
 	case !ok:
-		return fmt.Errorf("connection %q has no child %q", c.Name, name)
+		return noConfig("CHILD_SA", name)
 	case k.Mode.Shunt():
 		return fmt.Errorf("child %q of connection %q only passes or drops packets: nothing is to be set up", name, c.Name)
 	}
@@ -119,6 +122,11 @@ func (s *Steward) disappoint(l *link, text string) {
 	}
 	l.waiters = nil
 }
+
+// What strongSwan says, too, for scripts that look for it.
+var errNoneToTerminate = errors.New("no matching SAs to terminate found")
+
+func noConfig(kind, name string) error { return fmt.Errorf("%s config '%s' not found", kind, name) }
 
 // downWaiter waits for SAs to be gone.
 type downWaiter struct {
@@ -152,34 +160,20 @@ func (s *Steward) takeDown(now ike.Instant, in Down) {
 		found = s.downPhase1s(w, m.Force, func(sa *phase1) bool { return sa.link.conn.Name == m.Conn }) || found
 	}
 	if !found {
-		s.out.Outcome(in.Waiter, Outcome{Err: fmt.Errorf("nothing to take down: no SA matches %s", matchText(m))})
+		s.out.Outcome(in.Waiter, Outcome{Err: errNoneToTerminate})
 		return
 	}
 	w.matched = len(w.ikes) + len(w.children)
 	s.downs = append(s.downs, w)
 	s.tellDown()
-	for _, l := range s.links {
+	for _, l := range s.everyLink() {
 		s.reconcile(now, l)
 	}
 }
 
-func matchText(m control.TerminateRequest) string {
-	switch {
-	case m.ChildID != 0:
-		return fmt.Sprintf("child #%d", m.ChildID)
-	case m.ConnID != 0:
-		return fmt.Sprintf("IKE SA #%d", m.ConnID)
-	case m.Child != "" && m.Conn != "":
-		return fmt.Sprintf("%q", m.Conn+"/"+m.Child)
-	case m.Child != "":
-		return fmt.Sprintf("child %q", m.Child)
-	}
-	return fmt.Sprintf("%q", m.Conn)
-}
-
 // hold stops what is planned for a child; it tells whether anything was.
 func (s *Steward) hold(conn, child string) (found bool) {
-	for _, l := range s.links {
+	for _, l := range s.everyLink() {
 		if conn != "" && l.conn.Name != conn {
 			continue
 		}
@@ -199,18 +193,19 @@ func (s *Steward) hold(conn, child string) (found bool) {
 }
 
 // holdAll stops what is planned for a connection; it tells whether anything was.
-func (s *Steward) holdAll(conn string) bool {
-	l := s.byName[conn]
-	if l == nil {
-		return false
+func (s *Steward) holdAll(conn string) (found bool) {
+	for _, l := range s.everyLink() {
+		if l.conn.Name != conn {
+			continue
+		}
+		found = found || l.nextTry != ike.Never || l.stage == locating
+		l.held = l.conn.Behavior == conf.Start
+		l.forgetWishes()
+		if l.stage == locating {
+			l.stage = idle // what is found serves the policies
+		}
+		s.disappoint(l, whyCommand)
 	}
-	found := l.nextTry != ike.Never || l.stage == locating
-	l.held = l.conn.Behavior == conf.Start
-	l.forgetWishes()
-	if l.stage == locating {
-		l.stage = idle // what is found serves the policies
-	}
-	s.disappoint(l, whyCommand)
 	return found
 }
 
@@ -301,7 +296,7 @@ func (s *Steward) leave(waiter uint64) {
 		return id == waiter
 	}
 	s.downs = slices.DeleteFunc(s.downs, func(w *downWaiter) bool { return left(w.id, w.matched) })
-	for _, l := range s.links {
+	for _, l := range s.everyLink() {
 		l.waiters = slices.DeleteFunc(l.waiters, func(w upWaiter) bool { return left(w.id, w.all) })
 	}
 }
@@ -310,7 +305,7 @@ func (s *Steward) leave(waiter uint64) {
 func (s *Steward) stop(in Stop) {
 	s.stopping = true
 	w := newDownWaiter(in.Waiter)
-	for _, l := range s.links {
+	for _, l := range s.everyLink() {
 		s.schedule.set(l, ike.Never)
 		s.disappoint(l, errStopping.Error())
 	}

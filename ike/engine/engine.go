@@ -339,7 +339,7 @@ func (e *Engine) Healthy(ctx context.Context) error {
 		}
 	}
 	if _, ok := atSteward(ctx, e, (*Steward).Next); !ok {
-		return errors.New("the steward does not answer")
+		return errNoSteward
 	}
 	return nil
 }

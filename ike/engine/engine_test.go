@@ -165,8 +165,11 @@ func TestUpAndDown(t *testing.T) {
 func TestUnknownNames(t *testing.T) {
 	e, _ := start(t, siteConfig(conf.OnDemand), upAtOnce)
 	defer closeNow(e)
-	for _, r := range []control.InitiateRequest{{Conn: "nobody"}, {Conn: "site", Child: "none"}, {Child: "none"}} {
-		if err := e.Initiate(t.Context(), r, nil); err == nil || !strings.Contains(err.Error(), r.Conn) || !strings.Contains(err.Error(), r.Child) {
+	for r, want := range map[control.InitiateRequest]string{
+		{Conn: "nobody"}: "IKE_SA config 'nobody' not found", {Child: "none"}: "CHILD_SA config 'none' not found",
+		{Conn: "site", Child: "none"}: "CHILD_SA config 'none' not found",
+	} {
+		if err := e.Initiate(t.Context(), r, nil); err == nil || err.Error() != want {
 			t.Errorf("%+v: %v", r, err)
 		}
 	}
@@ -251,8 +254,17 @@ func TestCommandTimeout(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "background") {
 		t.Errorf("timeout: %v", err)
 	}
+	if !strings.Contains(err.Error(), "IKE_SA 'site' not established after 1ms") {
+		t.Errorf("timeout: %v", err)
+	}
 	if err := e.Initiate(ctx, control.InitiateRequest{Conn: "site", Timeout: -1}, nil); err != nil {
 		t.Errorf("without waiting: %v", err)
+	}
+	if err := e.Initiate(ctx, control.InitiateRequest{Child: "none", Timeout: -1}, nil); err == nil || err.Error() != "CHILD_SA config 'none' not found" {
+		t.Errorf("without waiting, not configured: %v", err)
+	}
+	if n, err := e.Terminate(ctx, control.TerminateRequest{Conn: "site", Timeout: -1}, nil); n != 1 || err != nil {
+		t.Errorf("taken down without waiting: %d %v", n, err)
 	}
 	cancel()
 	if err := e.Initiate(ctx, control.InitiateRequest{Conn: "site"}, nil); !errors.Is(err, context.Canceled) {

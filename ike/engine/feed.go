@@ -81,11 +81,12 @@ func (f *feed) publish(r ike.Report) {
 	}
 }
 
-// push queues the events of a report: its log line, and itself when it is news.
+// push queues the events of a report: its log line, and itself when it is news. That
+// a request is repeated is what alerts tell.
 func (s *subscriber) push(r ike.Report) {
 	line := logLine(r)
 	s.queueEvent(control.Event{Log: &line})
-	if r.Kind != ike.Step && r.Kind != ike.Warning {
+	if r.Kind != ike.Step && r.Kind != ike.Warning || r.Mark == ike.RequestRepeated {
 		s.queueEvent(control.Event{Report: &r})
 	}
 }

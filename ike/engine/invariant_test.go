@@ -153,7 +153,7 @@ func (w *world) heal() {
 	}
 	w.quiet()
 	for _, l := range w.s.links {
-		if l.protects() && l.openToClear() {
+		if l.openToClear() {
 			w.fatal("%s: its networks are not protected: %+v", l.conn.Name, l)
 		}
 		for _, name := range l.names() {

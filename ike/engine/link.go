@@ -23,7 +23,9 @@ const (
 type link struct {
 	timer // of nextTry and nextTrap
 	conn  *conf.Connection
-	gone  bool // no longer configured as it was
+	guest guestKey
+	base  *conf.Connection // of a guest: the connection that it is one of
+	gone  bool             // no longer configured as it was
 
 	want    map[string]bool         // children that are to be up; "" is the IKE SA alone
 	given   map[string]bool         // children that were given up: traffic or a command asks for them
@@ -42,15 +44,16 @@ type link struct {
 	failure   bool       // something of the try under way has failed
 	begun     ike.Instant
 	notBefore ike.Instant
-	nextTry   ike.Instant   // Never: none is planned
-	nextTrap  ike.Instant   // when addresses for the policies are looked for again
-	flaps     int           // how often in a row an IKE SA did not last
-	falls     int           // how often in a row a child did not last
-	session   *ike.Session  // by which the next try resumes what was lost, nil: none
-	redirect  *redirection  // that the try under way follows, nil: none
-	redirects []ike.Instant // when it was sent elsewhere
-	held      bool          // taken down by command
-	trapped   bool          // traffic brings it up, whatever its behavior
+	nextTry   ike.Instant            // Never: none is planned
+	nextTrap  ike.Instant            // when addresses for the policies are looked for again
+	flaps     int                    // how often in a row an IKE SA did not last
+	falls     int                    // how often in a row a child did not last
+	session   *ike.Session           // by which the next try resumes what was lost, nil: none
+	redirect  *redirection           // that the try under way follows, nil: none
+	redirects []ike.Instant          // when it was sent elsewhere
+	held      bool                   // taken down by command
+	trapped   bool                   // traffic brings it up, whatever its behavior
+	command   map[string]trapCommand // about the policies of children
 	down      map[string]bool
 	lastError *ike.Refusal
 	lastAt    ike.Instant
@@ -73,7 +76,7 @@ func newLink(c *conf.Connection, id uint64) *link {
 	return &link{
 		timer: newTimer(id), conn: c, want: make(map[string]bool), given: make(map[string]bool),
 		packets: make(map[string]esp.Selector), asked: make(map[string]uint64), up: make(map[string]int),
-		down: make(map[string]bool), reqIDs: make(map[string]uint32),
+		down: make(map[string]bool), reqIDs: make(map[string]uint32), command: make(map[string]trapCommand),
 		nextTry: ike.Never, nextTrap: ike.Never, lastAt: ike.Never,
 	}
 }
@@ -190,6 +193,7 @@ func (s *Steward) reconcile(now ike.Instant, l *link) {
 	s.advance(now, l)
 	s.relieve(l)
 	s.schedule.set(l, min(l.nextTry, l.nextTrap))
+	s.farewell(l)
 }
 
 func (s *Steward) advance(now ike.Instant, l *link) {

@@ -10,7 +10,10 @@ import (
 	"github.com/goike/goike/ike/control"
 )
 
-var errNoneToRedirect = errors.New("no established IKE SA matches")
+var (
+	errNoneToRedirect = errors.New("no matching SAs to redirect found") // strongSwan's text
+	errNoShard        = errors.New("a shard does not answer")
+)
 
 // maxRefused bounds how many IKE SAs an error names.
 const maxRefused = 5
@@ -23,7 +26,7 @@ func (e *Engine) Redirect(ctx context.Context, r control.RedirectRequest) (int, 
 	for _, run := range e.runners {
 		list, ok := atShard(ctx, run, (*Shard).Statuses)
 		if !ok {
-			return matched, errors.Join(ctx.Err(), errors.New("a shard does not answer"))
+			return matched, errors.Join(ctx.Err(), errNoShard)
 		}
 		for _, st := range list {
 			if !r.Matches(st) {

@@ -17,7 +17,7 @@ func (s *Steward) roamed(now ike.Instant) {
 	if s.stopping {
 		return
 	}
-	for _, l := range s.links {
+	for _, l := range s.everyLink() {
 		if l.trapsMove() && l.stage != locating {
 			s.locate(l)
 		}
@@ -32,7 +32,7 @@ func (s *Steward) roamed(now ike.Instant) {
 // trapsMove tells whether policies of the link are for the addresses of the hosts
 // themselves.
 func (l *link) trapsMove() bool {
-	return l.protects() && slices.ContainsFunc(l.children(), func(c *conf.Child) bool { return dynamic(c) && l.reqIDs[c.Name] != 0 })
+	return slices.ContainsFunc(l.children(), func(c *conf.Child) bool { return dynamic(c) && l.reqIDs[c.Name] != 0 })
 }
 
 // retrap moves such policies to the addresses in use now, the new ones first.

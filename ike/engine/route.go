@@ -55,6 +55,7 @@ func (s *Shard) receive(now ike.Instant, dg ike.Datagram) {
 	h, err := wire.ParseHeader(dg.Data)
 	if err != nil {
 		s.drops[dropMalformed]++
+		s.counters.count("", ike.Invalid)
 		return
 	}
 	if h.Major != majorV2 {
@@ -77,6 +78,7 @@ func (s *Shard) receive(now ike.Instant, dg ike.Datagram) {
 		return
 	}
 	s.drops[dropUnknownSPI]++
+	s.counters.count("", ike.InvalidSPI)
 	if h.Flags&wire.FlagResponse == 0 && s.refusal.take(now) {
 		s.reply(dg, s.cfg.Machines.InvalidSPI(h))
 	}

@@ -131,6 +131,7 @@ type Shard struct {
 	strangers, steps bucket
 	muted            uint64
 	drops            [dropReasons]uint64
+	counters         counters
 	counts           control.Counts               // of reports, those too that are not passed on
 	digests          map[string][sha256.Size]byte // of connections
 	digestsOf        *conf.Config
@@ -143,10 +144,11 @@ func NewShard(cfg ShardConfig, out Outside) *Shard {
 	return &Shard{
 		cfg: cfg, out: out,
 		bySPI: make(map[uint64]*entry), byID: make(map[uint64]*entry), byReqID: make(map[uint32]*entry),
-		half:   newHalfOpen(cfg.Config.Limits, cfg.Count),
-		nextID: cfg.FirstID,
-		hash:   maphash.MakeSeed(),
-		counts: make(control.Counts),
+		half:     newHalfOpen(cfg.Config.Limits, cfg.Count),
+		nextID:   cfg.FirstID,
+		counters: newCounters(),
+		hash:     maphash.MakeSeed(),
+		counts:   make(control.Counts),
 		// A lost peer may send for thousands of dead SAs; a hundred answers a second
 		// are enough to let it find out.
 		refusal:   bucket{interval: 10 * time.Millisecond, burst: 100},
@@ -262,6 +264,7 @@ func (s *Shard) dial(now ike.Instant, in Dial) {
 func (s *Shard) reconfigure(now ike.Instant, c *conf.Config) {
 	s.cfg.Config = c
 	s.half.limit(c.Limits, s.cfg.Count)
+	s.counters.keep(c)
 	forgetOthers(s.counts, c)
 	s.all(now, func(e *entry) ike.Event {
 		conn, _ := c.Connection(e.conn)
@@ -332,6 +335,7 @@ func (s *Shard) step(now ike.Instant, e *entry, ev ike.Event) bool {
 	for _, a := range s.fx.Actions {
 		s.do(now, e, a)
 	}
+	s.counters.count(e.conn, s.fx.Counted...)
 	if !e.closed {
 		s.schedule.set(e, e.machine.Deadline())
 	}
@@ -356,6 +360,7 @@ func (s *Shard) do(now ike.Instant, e *entry, a ike.Action) {
 		s.spawn(e, a)
 	case ike.Report:
 		s.learn(e, a)
+		s.countReplaced(e, a)
 		s.report(now, e, a)
 	case ike.Closed:
 		s.forget(e)

@@ -62,6 +62,9 @@ type (
 	Up struct {
 		Waiter      uint64
 		Conn, Child string
+		// Local and Remote are this host and the peer where a connection is for several;
+		// invalid: as it is configured.
+		Local, Remote netip.Addr
 	}
 	// Down asks to take down what matches.
 	Down struct {
@@ -96,6 +99,7 @@ type Steward struct {
 	out      StewardOutside
 	conf     *conf.Config
 	links    []*link // in the order of the configuration
+	guests   []*link
 	lastLink uint64
 	schedule schedule[*link]
 	partings schedule[*phase1]
@@ -182,7 +186,9 @@ func (s *Steward) Config() *conf.Config { return s.conf }
 func (s *Steward) Conns() []control.ConnState {
 	out := make([]control.ConnState, len(s.links))
 	for i, l := range s.links {
-		out[i] = l.status()
+		if out[i] = l.status(); l.stage == idle && l.nextTry == ike.Never && s.hosts(l.conn.Name) {
+			out[i].State = "up"
+		}
 	}
 	return out
 }

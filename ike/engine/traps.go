@@ -44,6 +44,7 @@ func (s *Steward) load(now ike.Instant, c *conf.Config) {
 		known[l] = true
 	}
 	s.links = links
+	s.dismissGuests()
 	for _, l := range links {
 		if !known[l] {
 			s.begin(now, l)
@@ -94,9 +95,23 @@ func (s *Steward) begin(now ike.Instant, l *link) {
 	}
 }
 
-// protects tells whether a connection has policies while it is down: so that
-// nothing leaves in the clear, and so that traffic can bring it up.
-func (l *link) protects() bool {
+// protects tells whether a child has policies while it is down: so that nothing leaves
+// in the clear, and so that traffic can bring it up.
+func (l *link) protects(child string) bool {
+	if l.isGuest() {
+		return false
+	}
+	switch l.command[child] {
+	case installed:
+		return true
+	case uninstalled:
+		return false
+	}
+	return l.protectsAll()
+}
+
+// protectsAll is the same for the children about which there was no command.
+func (l *link) protectsAll() bool {
 	if l.conn.Behavior == conf.ResponderOnly && !l.trapped {
 		_, single := l.conn.Gateway.Single()
 		return single
@@ -105,17 +120,14 @@ func (l *link) protects() bool {
 }
 
 // dynamic tells whether a child's networks depend on the addresses in use.
-func dynamic(c *conf.Child) bool { return len(c.Local) == 0 || len(c.Remote) == 0 }
+func dynamic(c *conf.Child) bool { return conf.Dynamic(c.Local) || conf.Dynamic(c.Remote) }
 
 // trap installs the policies of a link as far as its addresses are known, and asks
 // for them otherwise.
 func (s *Steward) trap(l *link) {
-	if !l.protects() {
-		return
-	}
 	remote, _ := l.conn.Gateway.Single()
 	for _, c := range l.children() {
-		if !dynamic(c) && l.reqIDs[c.Name] == 0 {
+		if !dynamic(c) && l.lacksTrap(c) {
 			s.trapChild(l, c, l.conn.LocalAddr, remote)
 		}
 	}
@@ -124,9 +136,12 @@ func (s *Steward) trap(l *link) {
 	}
 }
 
+// lacksTrap tells whether a child is to have policies and has none.
+func (l *link) lacksTrap(c *conf.Child) bool { return l.protects(c.Name) && l.reqIDs[c.Name] == 0 }
+
 // openToClear tells whether policies are missing that depend on the addresses in use.
 func (l *link) openToClear() bool {
-	return l.protects() && slices.ContainsFunc(l.children(), func(c *conf.Child) bool { return dynamic(c) && l.reqIDs[c.Name] == 0 })
+	return slices.ContainsFunc(l.children(), func(c *conf.Child) bool { return dynamic(c) && l.lacksTrap(c) })
 }
 
 // trapAt installs the policies that depend on the addresses in use; without any they
@@ -142,7 +157,7 @@ func (s *Steward) trapAt(now ike.Instant, l *link, paths []ike.Path) {
 	}
 	l.trapsAt = paths[0]
 	for _, c := range l.children() {
-		if dynamic(c) && l.reqIDs[c.Name] == 0 {
+		if dynamic(c) && l.lacksTrap(c) {
 			s.trapChild(l, c, paths[0].Local.Addr(), paths[0].Remote.Addr())
 		}
 	}
@@ -163,16 +178,19 @@ func (s *Steward) seek(l *link) {
 // shunt installs the policies of children that make no SAs.
 func (s *Steward) shunt(l *link) {
 	for _, c := range l.conn.Children {
-		if !c.Mode.Shunt() {
-			continue
+		if c.Mode.Shunt() {
+			s.shuntChild(l, c)
 		}
-		policies, err := child.Shunt(c, l.conn.Name+"/"+c.Name)
-		if err != nil {
-			s.say(ike.Warning, l, c.Name, "its networks cannot be passed or dropped: "+err.Error())
-			continue
-		}
-		s.install(l, policies)
 	}
+}
+
+func (s *Steward) shuntChild(l *link, c *conf.Child) {
+	policies, err := child.Shunt(c, l.conn.Name+"/"+c.Name)
+	if err != nil {
+		s.say(ike.Warning, l, c.Name, "its networks cannot be passed or dropped: "+err.Error())
+		return
+	}
+	s.install(l, policies)
 }
 
 // install installs policies of the configuration.
@@ -237,8 +255,9 @@ func (s *Steward) acquired(now ike.Instant, a esp.Acquire) {
 		return
 	}
 	l := t.link
-	waits := l.conn.Behavior == conf.ResponderOnly && !l.trapped
-	if l.held || waits || l.up[t.child] > 0 || l.want[t.child] {
+	asked := l.command[t.child] == installed
+	waits := l.conn.Behavior == conf.ResponderOnly && !l.trapped || l.held
+	if waits && !asked || l.up[t.child] > 0 || l.want[t.child] {
 		return
 	}
 	l.demand(t.child)

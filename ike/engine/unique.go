@@ -19,7 +19,7 @@ const crossing = 5 * time.Second
 func (s *Steward) keepUnique(now ike.Instant, sa *phase1, contact bool) {
 	others := slices.Clone(s.unique[sa.key])
 	s.unique[sa.key] = append(s.unique[sa.key], sa)
-	policy := s.conf.UniqueIDs
+	policy := s.uniqueIDs(sa)
 	if policy == conf.UniqueNever {
 		return
 	}
@@ -41,6 +41,14 @@ func (s *Steward) keepUnique(now ike.Instant, sa *phase1, contact bool) {
 	}
 }
 
+// uniqueIDs is what the connection of an IKE SA says, or the daemon.
+func (s *Steward) uniqueIDs(sa *phase1) conf.UniqueIDs {
+	if sa.link == nil {
+		return s.conf.UniqueIDs
+	}
+	return s.conf.Unique(sa.link.conn)
+}
+
 // crossed tells whether both sides began at the same time: the later of two IKE SAs
 // was under way when the other one came up. A peer that has restarted began later.
 func crossed(later, other *phase1) bool {
@@ -50,7 +58,7 @@ func crossed(later, other *phase1) bool {
 // alone tells whether only one of two IKE SAs that have crossed may stay: both sides
 // know what each of them has said of INITIAL_CONTACT in its request.
 func (s *Steward) alone(a, b *phase1) bool {
-	switch s.conf.UniqueIDs {
+	switch s.uniqueIDs(a) {
 	case conf.UniqueNever:
 		return false
 	case conf.UniqueNo:

@@ -280,7 +280,11 @@ func (w *world) command() {
 	case 1:
 		w.handle(Down{Waiter: w.commands, Match: control.TerminateRequest{Conn: conn.Name, Child: child, Force: true}})
 	default:
-		w.handle(Up{Waiter: w.commands, Conn: conn.Name, Child: child})
+		up := Up{Waiter: w.commands, Conn: conn.Name, Child: child}
+		if conn.Gateway.Any || w.rng.IntN(4) == 0 {
+			up.Local, up.Remote = ownAddr.Addr(), peerAddr.Addr()
+		}
+		w.handle(up)
 	}
 }
 

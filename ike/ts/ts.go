@@ -27,6 +27,9 @@ func FromConf(cs []conf.Selector, self netip.Addr) []wire.Selector {
 	}
 	out := make([]wire.Selector, 0, len(cs))
 	for _, c := range cs {
+		if c.Dynamic() {
+			c.First, c.Last = self, self
+		}
 		out = append(out, wire.Selector{
 			Proto: c.Proto, StartPort: c.PortFirst, EndPort: c.PortLast, Start: c.First, End: c.Last,
 		})

@@ -144,6 +144,9 @@ func untouched(t testing.TB, n *network, sa *SA, before string, path ike.Path, d
 			t.Fatalf("%s %d: %T", what, i, a)
 		}
 	}
+	if len(fx.Counted) > 0 {
+		t.Fatalf("%s %d: counted %v", what, i, fx.Counted)
+	}
 	if snapshot(sa) != before {
 		t.Fatalf("%s %d changed something", what, i)
 	}

@@ -23,6 +23,7 @@ type host struct {
 	addr    netip.Addr
 	conf    *conf.Config
 	sas     map[uint64]*SA // by our SPI
+	counts  ike.Counts
 	reports []ike.Report
 	plane   plane
 	hold    bool     // do not answer jobs and queries
@@ -118,6 +119,9 @@ func (h *host) step(sa *SA, ev ike.Event) {
 			h.t.Errorf("%s: actions behind Closed: %v", h.name, fx.Actions[i+1:])
 		}
 		h.do(sa, a)
+	}
+	for _, c := range fx.Counted {
+		h.counts[c]++
 	}
 }
 

@@ -106,6 +106,7 @@ func (sa *SA) receiveInitReply(now ike.Instant, h wire.Header, dg ike.Datagram, 
 	if err == nil {
 		err = wire.Check(wire.IKESAInit, true, false, ps)
 	}
+	countReceived(fx, h.Exchange, responseIn, err != nil)
 	if err != nil {
 		x.doubt(sa, now, &ike.Refusal{Cause: ike.BadMessage, Err: protocolError(err).Reason})
 		return

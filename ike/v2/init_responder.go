@@ -56,6 +56,7 @@ func (sa *SA) receiveInitRequest(now ike.Instant, h wire.Header, dg ike.Datagram
 	if err == nil {
 		err = wire.Check(wire.IKESAInit, false, false, ps)
 	}
+	countReceived(fx, h.Exchange, requestIn, err != nil)
 	if err != nil {
 		perr := protocolError(err)
 		sa.refuseInit(now, &wire.Notify{Kind: perr.Notify, Data: perr.Data},
@@ -169,6 +170,7 @@ func (sa *SA) refuseInit(now ike.Instant, n *wire.Notify, why *ike.Refusal, fx *
 		SPIi: sa.spiI, Major: 2, Exchange: wire.IKESAInit, Flags: wire.FlagResponse, MessageID: sa.serving.header.MessageID,
 	}
 	if msg, err := wire.Append(nil, h, n); err == nil {
+		countMessage(fx, h.Exchange, responseOut)
 		fx.Do(ike.Send{Path: sa.path, Data: msg})
 	}
 	sa.serving = nil

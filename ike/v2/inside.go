@@ -75,7 +75,7 @@ func (sa *SA) readdress(was, to ike.Path) {
 	}
 	only := func(configured []conf.Selector, agreed []wire.Selector, a netip.Addr) bool {
 		other := func(n wire.Selector) bool { return n.Start != a || n.End != a }
-		return len(configured) == 0 && !slices.ContainsFunc(agreed, other)
+		return conf.Dynamic(configured) && !slices.ContainsFunc(agreed, other)
 	}
 	for _, c := range sa.children {
 		if local != to.Local.Addr() && only(c.Conf.Local, c.Local, local) {

@@ -37,7 +37,7 @@ func (sa *SA) spread() uint64 {
 
 // setLifetime begins the life of an IKE SA.
 func (sa *SA) setLifetime(now ike.Instant) {
-	sa.expireAt, sa.rekeyAt = sa.lifetime(now, sa.conn.Lifetime)
+	sa.expireAt, sa.rekeyAt = sa.lifetime(now, sa.conn.Lifetime, sa.conn.Margin, sa.conn.Jitter())
 	if sa.conn.Reauthenticate && !sa.mayReauthenticate() {
 		sa.rekeyAt = ike.Never
 	}
@@ -45,12 +45,12 @@ func (sa *SA) setLifetime(now ike.Instant) {
 }
 
 // lifetime is when an SA that begins now ends, and when this side replaces it.
-func (sa *SA) lifetime(now ike.Instant, d time.Duration) (expireAt, rekeyAt ike.Instant) {
+func (sa *SA) lifetime(now ike.Instant, d, margin, jitter time.Duration) (expireAt, rekeyAt ike.Instant) {
 	expireAt, rekeyAt = ike.Never, ike.Never
 	if d != conf.Forever {
 		expireAt = now.Add(d)
 	}
-	if after, ok := child.RekeyAfter(d, sa.conn.Margin, sa.conn.RekeyFuzz, sa.spread()); ok && sa.conn.Rekey {
+	if after, ok := child.RekeyAfter(d, margin, jitter, sa.spread()); ok && sa.conn.Rekey {
 		rekeyAt = now.Add(after)
 	}
 	return expireAt, rekeyAt
@@ -93,9 +93,16 @@ func (sa *SA) due(now ike.Instant, fx *ike.Effects) {
 		return
 	}
 	sa.rekeyAt = ike.Never
+	if sa.conn.Reauthenticate {
+		sa.reauthenticate(now, fx)
+		return
+	}
+	sa.push(&rekeyExchange{})
+}
+
+// reauthenticate has the IKE SA set up anew, before or after its end.
+func (sa *SA) reauthenticate(now ike.Instant, fx *ike.Effects) {
 	switch {
-	case !sa.conn.Reauthenticate:
-		sa.push(&rekeyExchange{})
 	case sa.Config.MakeBeforeBreak:
 		s := sa.Status()
 		sa.report(fx, ike.Report{Kind: ike.ReauthDue, SA: &s, Text: "phase 1 is to be set up again beside this one, to authenticate anew"})

@@ -82,6 +82,7 @@ func (sa *SA) receiveReply(now ike.Instant, h wire.Header, dg ike.Datagram, fx *
 		return
 	}
 	sa.win.out, sa.heard = nil, now
+	countReceived(fx, h.Exchange, responseIn, perr != nil)
 	if perr != nil {
 		sa.brokenReply(now, perr, fx)
 		return
@@ -127,6 +128,7 @@ func (sa *SA) receiveRequest(now ike.Instant, h wire.Header, dg ike.Datagram, fx
 		return
 	}
 	sa.heard = now
+	countReceived(fx, h.Exchange, requestIn, perr != nil)
 	sa.knownAll(fx)
 	if sa.state == ike.Connecting {
 		sa.path = dg.Path // the initiator may have gone over to the ports of NAT traversal

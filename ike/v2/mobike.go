@@ -148,7 +148,7 @@ func (sa *SA) relocate(to ike.Path, nat natState, fx *ike.Effects) {
 	sa.moveChildren(to, fx)
 	sa.readdress(was, to)
 	s := sa.Status()
-	sa.report(fx, ike.Report{Kind: ike.IKEMoved, SA: &s, Text: movedText(was, to, nat)})
+	sa.report(fx, ike.Report{Kind: ike.IKEMoved, SA: &s, Was: was, Text: movedText(was, to, nat)})
 }
 
 func movedText(was, to ike.Path, nat natState) string {

@@ -182,7 +182,7 @@ func (r *restorer) children() {
 			r.Fail()
 		}
 		if c.Conf != nil {
-			c.Limits = child.Limits(c.Conf, r.conn.Rekey, r.conn.RekeyFuzz, id)
+			c.Limits = child.Limits(r.conn, c.Conf, id)
 		}
 		r.all = append(r.all, c)
 		if r.conn != nil {

@@ -139,6 +139,8 @@ func (sa *SA) Step(now ike.Instant, ev ike.Event, fx *ike.Effects) {
 		sa.initiate(now, ev, fx)
 	case ike.Terminate:
 		sa.terminate(now, ev, fx)
+	case ike.Rekey:
+		sa.rekey(now, ev, fx)
 	case ike.Roamed:
 		sa.roamed(now, ev, fx)
 	case ike.Suspected:

@@ -32,7 +32,9 @@ func (sa *SA) count(fx *ike.Effects, m ike.Mark) { sa.report(fx, ike.Report{Kind
 // failed reports an attempt that failed; child is empty for the IKE SA.
 func (sa *SA) failed(fx *ike.Effects, childName string, why *ike.Refusal) {
 	sa.lastError = why
-	sa.report(fx, ike.Report{Kind: ike.Failed, Child: childName, Text: why.String(), Why: why})
+	s := sa.Status()
+	s.Children = nil
+	sa.report(fx, ike.Report{Kind: ike.Failed, Child: childName, SA: &s, Text: why.String(), Why: why})
 }
 
 // reportUp reports that the IKE SA is established.

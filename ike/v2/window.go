@@ -65,6 +65,7 @@ func (sa *SA) transmit(now ike.Instant, x wire.ExchangeType, packets [][]byte, f
 	out.due = now.Add(sa.retransmitAfter(0))
 	sa.win.out = out
 	sa.win.nextSend++
+	countMessage(fx, x, requestOut)
 	sa.send(packets, fx)
 }
 
@@ -199,6 +200,7 @@ func (sa *SA) unanswered(now ike.Instant, fx *ike.Effects) {
 // (RFC 7296, 2.11), and keeps it.
 func (sa *SA) respond(packets [][]byte, fx *ike.Effects) {
 	path := sa.serving.path
+	countMessage(fx, sa.serving.header.Exchange, responseOut)
 	sa.win.nextRecv++
 	sa.win.lastReply = packets
 	sa.serving = nil

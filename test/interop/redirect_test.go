@@ -107,7 +107,7 @@ func TestNotRedirected(t *testing.T) {
 	if _, code, err := g.Ctl("redirect", "--peer-ip", "192.0.2.0/24", "--gateway", secondB.String()); code != 1 || !strings.Contains(fmt.Sprint(err), "does not support redirects") {
 		t.Errorf("%d %v", code, err)
 	}
-	if _, code, err := g.Ctl("redirect", "--peer-id", "*.nowhere.org", "--gateway", secondB.String()); code != 1 || !strings.Contains(fmt.Sprint(err), "no established IKE SA") {
+	if _, code, err := g.Ctl("redirect", "--peer-id", "*.nowhere.org", "--gateway", secondB.String()); code != 1 || !strings.Contains(fmt.Sprint(err), "no matching SAs to redirect") {
 		t.Errorf("%d %v", code, err)
 	}
 	agree(t, s, g, 1)

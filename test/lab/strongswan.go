@@ -16,7 +16,7 @@ const charonPath = "/usr/lib/ipsec/charon"
 // charonPlugins are the plugins a site-to-site peer with pre-shared keys needs,
 // but the one that holds the SAs.
 const charonPlugins = "random nonce x509 pkcs1 pkcs8 pem openssl aes sha1 sha2 hmac curve25519 chapoly " +
-	"gcm ccm ctr cmac xcbc md5 kdf %s socket-default vici updown"
+	"gcm ccm ctr cmac xcbc md5 kdf %s socket-default vici updown counters"
 
 // Where charon holds its SAs. kernel-libipsec comes before kernel-netlink, so
 // that they are held in user space: test kernels may have no ESP. It does UDP

@@ -1,0 +1,44 @@
+package conf
+
+import "time"
+
+// Renewal says when the SAs of a child are replaced: the margin before their limit, and
+// up to the jitter earlier, at random.
+type Renewal struct {
+	Margin, Jitter               time.Duration
+	BytesMargin, BytesJitter     uint64
+	PacketsMargin, PacketsJitter uint64
+}
+
+// bytesPart is the part of a number of octets or packets that is the margin where none
+// is configured: a tenth, as strongSwan has it.
+const bytesPart = 10
+
+// RenewalOf is when the SAs of a child are replaced: what it says itself, or what its
+// connection says.
+func (c *Connection) RenewalOf(child *Child) Renewal {
+	if child.Renewal != nil {
+		return *child.Renewal
+	}
+	r := Renewal{
+		Margin: c.Margin, Jitter: c.Jitter(),
+		BytesMargin: child.LifetimeBytes / bytesPart, PacketsMargin: child.LifetimePackets / bytesPart,
+	}
+	fuzz := float64(c.RekeyFuzz) / 100
+	r.BytesJitter, r.PacketsJitter = uint64(float64(r.BytesMargin)*fuzz), uint64(float64(r.PacketsMargin)*fuzz)
+	return r
+}
+
+// Jitter is how much earlier than the margin the replacement of an IKE SA begins at most.
+func (c *Connection) Jitter() time.Duration {
+	// In floating point, since the product may be too large for a Duration.
+	return time.Duration(min(float64(c.Margin)*float64(c.RekeyFuzz)/100, float64(maxDuration)))
+}
+
+// Unique is how a connection's IKE SAs are kept unique.
+func (c *Config) Unique(conn *Connection) UniqueIDs {
+	if conn != nil && conn.UniqueIDs != nil {
+		return *conn.UniqueIDs
+	}
+	return c.UniqueIDs
+}
