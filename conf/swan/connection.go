@@ -167,12 +167,11 @@ func (s *scope) times(c *connection) {
 		return
 	}
 	over := c.over.or(soft / 10)
-	jitter := c.rand.or(over)
-	if jitter >= soft {
-		s.error(s.place("rand_time"), "rand_time", "rand_time of %s is %s, not shorter than the rekey_time or reauth_time that it is taken from, %s; allowed: a shorter one",
-			s.what, conf.FormatDuration(jitter), conf.FormatDuration(soft))
-		return
+	if over > 3*soft {
+		s.warn(s.place("over_time"), "over_time of %s is %s; goike ends an IKE SA that cannot be replaced after four times its rekey_time or reauth_time: %s is taken", s.what, conf.FormatDuration(over), conf.FormatDuration(3*soft))
+		over = 3 * soft
 	}
+	jitter := min(c.rand.or(min(over, soft)), soft)
 	// The jitter is a part of the margin.
 	c.conn.Margin = max(over, time.Second)
 	c.conn.Lifetime = soft + c.conn.Margin

@@ -25,20 +25,21 @@ const (
 // loader reads a file and what it includes.
 type loader struct {
 	report
-	read   func(path string) ([]byte, fs.FileMode, error)
-	glob   func(pattern string) ([]string, error)
-	begun  map[*block]int         // line in which a section was begun last
-	modes  map[string]fs.FileMode // of the files
-	chain  []string               // files that are being read
-	files  int
-	octets int
-	parts  int // sections, keys and references so far
+	read     func(path string) ([]byte, fs.FileMode, error)
+	glob     func(pattern string) ([]string, error)
+	begun    map[*block]int         // line in which a section was begun last
+	modes    map[string]fs.FileMode // of the files
+	referred map[string]bool        // sections that others inherit from
+	chain    []string               // files that are being read
+	files    int
+	octets   int
+	parts    int // sections, keys and references so far
 }
 
 func newLoader() *loader {
 	return &loader{
 		read: func(path string) ([]byte, fs.FileMode, error) { return file.Read(path, maxFile) }, glob: glob,
-		begun: make(map[*block]int), modes: make(map[string]fs.FileMode),
+		begun: make(map[*block]int), modes: make(map[string]fs.FileMode), referred: make(map[string]bool),
 	}
 }
 

@@ -16,14 +16,14 @@ const leastCount = 1000
 // lives puts together when the SAs of a child are replaced, and when they end.
 func (c *child) lives() {
 	var r conf.Renewal
-	life, margin, jitter := together(c, c.time, "rekey_time", "life_time", "rand_time", uint64(defaultChildRekey), func(d time.Duration) uint64 {
+	life, margin, jitter := together(c, c.time, "rekey_time", "life_time", uint64(defaultChildRekey), func(d time.Duration) uint64 {
 		return uint64(d) //nolint:gosec // bounded by maxTime, not negative
 	})
 	c.child.Lifetime = time.Duration(life)                            //nolint:gosec // bounded
 	r.Margin, r.Jitter = time.Duration(margin), time.Duration(jitter) //nolint:gosec // bounded
 	number := func(n uint64) uint64 { return n }
-	c.child.LifetimeBytes, r.BytesMargin, r.BytesJitter = together(c, c.bytes, "rekey_bytes", "life_bytes", "rand_bytes", 0, number)
-	c.child.LifetimePackets, r.PacketsMargin, r.PacketsJitter = together(c, c.packets, "rekey_packets", "life_packets", "rand_packets", 0, number)
+	c.child.LifetimeBytes, r.BytesMargin, r.BytesJitter = together(c, c.bytes, "rekey_bytes", "life_bytes", 0, number)
+	c.child.LifetimePackets, r.PacketsMargin, r.PacketsJitter = together(c, c.packets, "rekey_packets", "life_packets", 0, number)
 	for _, n := range []struct {
 		name string
 		is   uint64
@@ -38,7 +38,7 @@ func (c *child) lives() {
 // together puts one kind of limits together, with strongSwan's defaults: a tenth more
 // than the soft limit is the hard one, and the difference is what the soft one varies by.
 // Without a soft limit the SA ends without being replaced.
-func together[T any](c *child, l limits[T], rekey, life, rand string, fallback uint64, number func(T) uint64) (hard, margin, jitter uint64) {
+func together[T any](c *child, l limits[T], rekey, life string, fallback uint64, number func(T) uint64) (hard, margin, jitter uint64) {
 	of := func(m maybe[T], other uint64) uint64 {
 		if m.set {
 			return number(m.is)
@@ -58,10 +58,5 @@ func together[T any](c *child, l limits[T], rekey, life, rand string, fallback u
 		c.scope.error(c.scope.place(life), life, "%s of %s is not more than its %s: its SAs would end before they are replaced; allowed: more", life, c.scope.what, rekey)
 		return 0, 0, 0
 	}
-	jitter = of(l.rand, hard-soft)
-	if jitter >= soft {
-		c.scope.error(c.scope.place(rand), rand, "%s of %s is not less than the %s that it is taken from; allowed: less", rand, c.scope.what, rekey)
-		return 0, 0, 0
-	}
-	return hard, hard - soft, jitter
+	return hard, hard - soft, min(of(l.rand, hard-soft), soft)
 }

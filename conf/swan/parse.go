@@ -243,6 +243,7 @@ func (p *parser) references() []reference {
 			p.pos++
 			p.space()
 		}
+		p.referred[r.path[0]] = true
 		refs = append(refs, r)
 		if !p.count(r.at) {
 			return nil

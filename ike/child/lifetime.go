@@ -42,8 +42,19 @@ func Limits(conn *conf.Connection, c *conf.Child, spread uint64) esp.Limits {
 }
 
 func soft(hard, margin, jitter, spread uint64) uint64 {
-	early := float64(margin) + float64(jitter)*fraction(spread)
-	return hard - uint64(min(early, 0.75*float64(hard)))
+	latest := hard - min(margin, hard)
+	return latest - uint64(min(float64(jitter)*fraction(spread), 0.75*float64(latest)))
+}
+
+// ReplaceAfter is how long after its beginning an SA of a child is to be replaced. What
+// it says itself of that is kept to, but for a jitter that leaves less than a quarter.
+func ReplaceAfter(conn *conf.Connection, c *conf.Child, spread uint64) (after time.Duration, ok bool) {
+	r := c.Renewal
+	if r == nil || c.Lifetime == conf.Forever {
+		return RekeyAfter(c.Lifetime, conn.Margin, conn.Jitter(), spread)
+	}
+	latest := max(c.Lifetime-r.Margin, 0)
+	return latest - Share(min(r.Jitter, latest/4*3), spread), true
 }
 
 // Share is a part of d, from nothing to all of it, as spread says.

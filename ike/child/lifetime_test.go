@@ -44,6 +44,29 @@ func TestRekeyAfter(t *testing.T) {
 	}
 }
 
+// What a child says itself is kept to, however long it lives beyond that.
+func TestReplaceAfter(t *testing.T) {
+	conn := &conf.Connection{Margin: 9 * time.Minute, RekeyFuzz: 100}
+	for _, c := range []struct {
+		child       conf.Child
+		first, last time.Duration
+	}{
+		{conf.Child{Lifetime: time.Hour}, 42 * time.Minute, 51 * time.Minute},
+		{conf.Child{Lifetime: 8 * time.Hour, Renewal: &conf.Renewal{Margin: 7 * time.Hour, Jitter: 10 * time.Minute}}, 50 * time.Minute, time.Hour},
+		{conf.Child{Lifetime: 2 * time.Hour, Renewal: &conf.Renewal{Margin: time.Hour, Jitter: time.Hour}}, 15 * time.Minute, time.Hour},
+		{conf.Child{Lifetime: time.Hour, Renewal: &conf.Renewal{}}, time.Hour, time.Hour},
+	} {
+		last, ok := ReplaceAfter(conn, &c.child, 0)
+		first, _ := ReplaceAfter(conn, &c.child, math.MaxUint64)
+		if !ok || last != c.last || first < c.first || first > c.first+time.Millisecond {
+			t.Errorf("%+v: %v to %v", c, first, last)
+		}
+	}
+	if _, ok := ReplaceAfter(conn, &conf.Child{Renewal: &conf.Renewal{}}, 0); ok {
+		t.Error("what lives for ever is replaced")
+	}
+}
+
 // An SA that carries much is replaced when a tenth of what it may carry is left, and up
 // to fuzz percent of that earlier.
 func TestLimits(t *testing.T) {
@@ -56,7 +79,7 @@ func TestLimits(t *testing.T) {
 	if early.SoftBytes < 800_000 || early.SoftBytes > 800_001 || early.SoftPackets < 4000 || early.SoftPackets > 4001 {
 		t.Errorf("earliest %+v", early)
 	}
-	if l := Limits(fuzz(100_000), c, math.MaxUint64); l.SoftBytes != 250_000 {
+	if l := Limits(fuzz(100_000), c, math.MaxUint64); l.SoftBytes != 225_000 {
 		t.Errorf("with much fuzz %+v", l)
 	}
 	if l := Limits(&conf.Connection{RekeyFuzz: 100}, c, 0); l.SoftBytes != 0 || l.SoftPackets != 0 || l.HardBytes != 1_000_000 {

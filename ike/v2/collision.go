@@ -109,7 +109,7 @@ func (sa *SA) revive(now ike.Instant, id uint64) {
 			continue
 		}
 		c.State, c.Outlived = ike.ChildInstalled, false
-		c.ExpireAt, _ = sa.lifetime(c.Installed, c.Conf.Lifetime, 0, 0)
+		c.ExpireAt = expiry(c.Installed, c.Conf.Lifetime)
 		if x := sa.replacing(c); x != nil {
 			c.State = ike.ChildRekeying
 		} else if sa.conn.Rekey {

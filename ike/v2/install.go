@@ -177,9 +177,7 @@ func (sa *SA) newChild(now ike.Instant, c *conf.Child, own ike.Reserved, cpi uin
 		CPIIn: cpi, CPIOut: a.cpiOut, NoTFC: a.noTFC,
 		Path: at, Encap: sa.nat.encap(), Keepalive: sa.nat.local, Installed: now, Yields: sa.yields,
 	}
-	r := sa.conn.RenewalOf(c)
-	n.ExpireAt, n.RekeyAt = sa.lifetime(now, c.Lifetime, r.Margin, r.Jitter)
-	n.Limits = child.Limits(sa.conn, c, sa.spread())
+	sa.setTimes(now, n)
 	n.UsedAt, n.IdleAt = now, ike.Never
 	if c.Inactivity != conf.Forever {
 		n.IdleAt = now.Add(c.Inactivity)

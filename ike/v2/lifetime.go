@@ -37,23 +37,32 @@ func (sa *SA) spread() uint64 {
 
 // setLifetime begins the life of an IKE SA.
 func (sa *SA) setLifetime(now ike.Instant) {
-	sa.expireAt, sa.rekeyAt = sa.lifetime(now, sa.conn.Lifetime, sa.conn.Margin, sa.conn.Jitter())
+	after, ok := child.RekeyAfter(sa.conn.Lifetime, sa.conn.Margin, sa.conn.Jitter(), sa.spread())
+	sa.expireAt, sa.rekeyAt = expiry(now, sa.conn.Lifetime), ike.Never
+	if ok && sa.conn.Rekey {
+		sa.rekeyAt = now.Add(after)
+	}
 	if sa.conn.Reauthenticate && !sa.mayReauthenticate() {
 		sa.rekeyAt = ike.Never
 	}
 	sa.heard = now
 }
 
-// lifetime is when an SA that begins now ends, and when this side replaces it.
-func (sa *SA) lifetime(now ike.Instant, d, margin, jitter time.Duration) (expireAt, rekeyAt ike.Instant) {
-	expireAt, rekeyAt = ike.Never, ike.Never
-	if d != conf.Forever {
-		expireAt = now.Add(d)
+// expiry is when an SA that begins now ends.
+func expiry(now ike.Instant, d time.Duration) ike.Instant {
+	if d == conf.Forever {
+		return ike.Never
 	}
-	if after, ok := child.RekeyAfter(d, margin, jitter, sa.spread()); ok && sa.conn.Rekey {
-		rekeyAt = now.Add(after)
+	return now.Add(d)
+}
+
+// setTimes sets when a child SA that begins now ends, and when this side replaces it.
+func (sa *SA) setTimes(now ike.Instant, n *child.SA) {
+	n.ExpireAt, n.RekeyAt = expiry(now, n.Conf.Lifetime), ike.Never
+	if after, ok := child.ReplaceAfter(sa.conn, n.Conf, sa.spread()); ok && sa.conn.Rekey {
+		n.RekeyAt = now.Add(after)
 	}
-	return expireAt, rekeyAt
+	n.Limits = child.Limits(sa.conn, n.Conf, sa.spread())
 }
 
 // retryAt is when a replacement is tried again of what ends at expireAt; why is nil when
