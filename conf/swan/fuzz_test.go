@@ -1,10 +1,13 @@
 package swan
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/goike/goike/conf"
 )
 
 // The secret of the fuzzed documents.
@@ -60,4 +63,33 @@ func depth(s *Section) int {
 		most = max(most, depth(sub))
 	}
 	return most + 1
+}
+
+// FuzzLoad reads whatever comes before and behind a secret: nothing that is said about it
+// shows the secret, and what is accepted is what conf.Validate has nothing against.
+func FuzzLoad(f *testing.F) {
+	for _, s := range seeds {
+		f.Add(s, "")
+	}
+	f.Add("connections { c {\nlocal { auth = psk }\nremote { auth = psk\n id = *.x }\nremote_addrs = 192.0.2.1\nchildren { k {\n", "} } } }\n")
+	f.Add("secrets { ike-x { id = a\n", "id-2 = b\n} }")
+	f.Add("connections { c { rekey_time = 1d\n", "over_time = 100d } }")
+	f.Fuzz(func(t *testing.T, before, behind string) {
+		if strings.Contains(before+behind, secretText[:8]) {
+			return
+		}
+		text := before + "\nsecret = " + secretText + "\n" + behind
+		c, ws, err := memory(text).load("x.conf")
+		if said := fmt.Sprint(ws, err); strings.Contains(said, secretText[1:9]) || strings.Contains(fmt.Sprintf("%+v", c), secretText) {
+			t.Fatalf("shows the secret: %s", said)
+		}
+		if err != nil {
+			return
+		}
+		for _, finding := range conf.Validate(c) {
+			if !finding.Warning && finding.Key != "pre_shared_key" {
+				t.Errorf("accepted, but: %+v", finding)
+			}
+		}
+	})
 }
