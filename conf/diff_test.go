@@ -45,9 +45,9 @@ func TestDiff(t *testing.T) {
 	a.Children[0].Remote = a.Children[0].Remote[:0]
 	a.Children[1].Name = "dmz2"
 	want := []string{
-		"d added", "c unchanged",
-		"a changed (lifetime, pre_shared_key, phase2 lan: remote_network, phase2 dmz2 added, phase2 dmz removed)",
-		"b removed",
+		"d: add", "c: unchanged",
+		"a: reauthenticate (lifetime, pre_shared_key, phase2 lan: remote_network, phase2 dmz2 added, phase2 dmz removed)",
+		"b: remove",
 	}
 	plan := Diff(old, now)
 	for i, w := range want {
@@ -63,7 +63,7 @@ func TestDiff(t *testing.T) {
 	}
 	c := sampleConfig("a")
 	c.Connections[0].Children[0], c.Connections[0].Children[1] = c.Connections[0].Children[1], c.Connections[0].Children[0]
-	if p := Diff(sampleConfig("a"), c); p[0].String() != "a changed (order of phase2)" {
+	if p := Diff(sampleConfig("a"), c); p[0].String() != "a: in place (order of phase2)" {
 		t.Error(p)
 	}
 }
@@ -77,7 +77,7 @@ func TestDiffKnowsEveryField(t *testing.T) {
 		}
 		c := sampleConfig("a")
 		touch(t, reflect.ValueOf(c.Connections[0]).Elem().Field(field))
-		if p := Diff(sampleConfig("a"), c); p[0].Verdict != Changed || len(p[0].Keys) != 1 {
+		if p := Diff(sampleConfig("a"), c); p[0].Verdict == Unchanged || len(p[0].Keys) != 1 {
 			t.Errorf("Connection.%s changed: %v", name, p)
 		}
 	}
@@ -88,7 +88,7 @@ func TestDiffKnowsEveryField(t *testing.T) {
 		}
 		c := sampleConfig("a")
 		touch(t, reflect.ValueOf(c.Connections[0].Children[0]).Elem().Field(field))
-		if p := Diff(sampleConfig("a"), c); p[0].Verdict != Changed || len(p[0].Keys) != 1 {
+		if p := Diff(sampleConfig("a"), c); p[0].Verdict == Unchanged || len(p[0].Keys) != 1 {
 			t.Errorf("Child.%s changed: %v", name, p)
 		}
 	}
@@ -99,7 +99,7 @@ func TestDiffKnowsTheKernel(t *testing.T) {
 	for field := range reflect.TypeFor[Kernel]().NumField() {
 		c := sampleConfig("a")
 		touch(t, reflect.ValueOf(&c.Connections[0].Children[0].Kernel).Elem().Field(field))
-		if p := Diff(sampleConfig("a"), c); p[0].Verdict != Changed || len(p[0].Keys) != 1 {
+		if p := Diff(sampleConfig("a"), c); p[0].Verdict == Unchanged || len(p[0].Keys) != 1 {
 			t.Errorf("Kernel.%s changed: %v", reflect.TypeFor[Kernel]().Field(field).Name, p)
 		}
 	}
@@ -141,5 +141,46 @@ func touch(t *testing.T, v reflect.Value) {
 		default:
 			t.Fatalf("how is a %s changed?", v.Type())
 		}
+	}
+}
+
+// What is done is no more than what has changed asks for.
+func TestVerdicts(t *testing.T) {
+	for _, c := range []struct {
+		change func(*Connection)
+		want   Verdict
+	}{
+		{func(*Connection) {}, Unchanged},
+		{func(c *Connection) { c.DPDDelay++ }, InPlace},
+		{func(c *Connection) { c.Lifetime++ }, InPlace},
+		{func(c *Connection) { c.Behavior = OnDemand }, InPlace},
+		{func(c *Connection) { c.Behavior = ResponderOnly }, Reauthenticate},
+		{func(c *Connection) { c.Children[0].Description = "x" }, InPlace},
+		{func(c *Connection) { c.Children[0].Lifetime++ }, RekeyChild},
+		{func(c *Connection) { c.Children[0].Remote = c.Children[0].Remote[:0] }, RekeyChild},
+		{func(c *Connection) { c.Children = c.Children[:1] }, RekeyChild},
+		{func(c *Connection) { c.Children = append(c.Children, sampleChild("more")) }, RekeyChild},
+		{func(c *Connection) { c.Children[0].Lifetime++; c.DPDDelay++ }, RekeyChild},
+		{func(c *Connection) { c.Children[0].Lifetime++; c.PSK = crypto.Secret("other") }, Reauthenticate},
+		{func(c *Connection) { c.Proposals = c.Proposals[:1]; c.DPDDelay++ }, Reauthenticate},
+	} {
+		conn := sample("a")
+		c.change(conn)
+		if got := Compare(sample("a"), conn); got.Verdict != c.want || (len(got.Keys) == 0) != (c.want == Unchanged) {
+			t.Errorf("%v, want %v", got, c.want)
+		}
+	}
+}
+
+// What reads as before is the same connection afterwards.
+func TestPlanKeep(t *testing.T) {
+	old, c := sampleConfig("a", "b", "c"), sampleConfig("c", "b", "d")
+	c.Connections[1].DPDDelay++
+	kept := Diff(old, c).Keep(old, c)
+	if kept.Connections[0] != old.Connections[2] || kept.Connections[1] != c.Connections[1] || kept.Connections[2] != c.Connections[2] {
+		t.Error("not the connections of before, or too many of them")
+	}
+	if c.Connections[0] == old.Connections[2] || len(kept.Connections) != 3 {
+		t.Error("the new configuration was changed itself")
 	}
 }
