@@ -180,11 +180,12 @@ func (s *Steward) hold(conn, child string) (found bool) {
 		if _, ok := l.conn.Child(child); !ok {
 			continue
 		}
-		found = found || l.want[child]
+		ikeID, under := l.asked[child]
+		found = found || l.want[child] || under
 		l.down[child] = l.conn.Behavior == conf.Start
 		delete(l.want, child)
 		delete(l.given, child)
-		if ikeID, under := l.asked[child]; under {
+		if under {
 			delete(l.asked, child)
 			s.out.Order(Order{IKE: ikeID, Event: ike.Terminate{Child: child, Why: whyCommand}})
 		}

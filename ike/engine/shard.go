@@ -262,14 +262,37 @@ func (s *Shard) dial(now ike.Instant, in Dial) {
 }
 
 func (s *Shard) reconfigure(now ike.Instant, c *conf.Config) {
+	was := connectionsByName(s.cfg.Config)
 	s.cfg.Config = c
 	s.half.limit(c.Limits, s.cfg.Count)
 	s.counters.keep(c)
 	forgetOthers(s.counts, c)
-	s.all(now, func(e *entry) ike.Event {
-		conn, _ := c.Connection(e.conn)
-		return ike.Configured{Config: c, Conn: conn}
-	})
+	is := connectionsByName(c)
+	s.all(now, func(e *entry) ike.Event { return ike.Configured{Config: c, Conn: is[e.conn]} })
+	if !s.cfg.Keep {
+		return
+	}
+	changed := make(map[string]bool)
+	for name, conn := range is {
+		if old := was[name]; old != nil && old != conn {
+			v := conf.Compare(old, conn).Verdict
+			changed[name] = v == conf.InPlace || v == conf.RekeyChild
+		}
+	}
+	for _, e := range s.byID {
+		if changed[e.conn] && len(e.kept) > 0 {
+			e.kept[0] = 0 // it is kept as one of the connection as that reads now
+			s.keep(e)
+		}
+	}
+}
+
+func connectionsByName(c *conf.Config) map[string]*conf.Connection {
+	m := make(map[string]*conf.Connection, len(c.Connections))
+	for _, conn := range c.Connections {
+		m[conn.Name] = conn
+	}
+	return m
 }
 
 // all gives every machine an event, in the order of their unique IDs.

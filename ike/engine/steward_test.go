@@ -291,7 +291,7 @@ func TestLoad(t *testing.T) {
 		t.Fatalf("an unchanged connection was touched: %+v", o.orders)
 	}
 	other := siteConfig(conf.Start)
-	other.Connections[0].DPDDelay = time.Minute
+	other.Connections[0].ForceEncap = true
 	o.handle(Up{Waiter: 1, Conn: "site"})
 	o.handle(Load{Config: other})
 	if !o.terminated(sa) {
@@ -359,21 +359,21 @@ func TestChildFailedEarly(t *testing.T) {
 // protect is protected in between.
 func TestTrapsOfALoadChangeTogether(t *testing.T) {
 	prefix := conf.Selector{First: peerAddr.Addr(), Last: peerAddr.Addr(), PortLast: 65535}
-	config := func(lifetime time.Duration) *conf.Config {
+	config := func(port uint16) *conf.Config {
 		c := &conf.Config{}
 		for _, name := range []string{"a", "b"} {
 			c.Connections = append(c.Connections, &conf.Connection{
-				Name: name, Behavior: conf.OnDemand, Gateway: conf.Gateway{Host: "peer"}, Lifetime: lifetime,
+				Name: name, Behavior: conf.OnDemand, Gateway: conf.Gateway{Host: "peer"}, RemotePort: port,
 				Children: []*conf.Child{{Name: "lan", Local: []conf.Selector{prefix}, Remote: []conf.Selector{prefix}}},
 			})
 		}
 		return c
 	}
-	o := newOffice(t, config(time.Hour))
+	o := newOffice(t, config(500))
 	if len(o.traps) != 1 || len(o.traps[0]) != 6 {
 		t.Fatalf("two connections came by %d changes: %v", len(o.traps), o.traps)
 	}
-	o.handle(Load{Config: config(2 * time.Hour)})
+	o.handle(Load{Config: config(501)})
 	if len(o.traps) != 2 || len(o.traps[1]) != 12 {
 		t.Fatalf("two changed connections took %d changes", len(o.traps)-1)
 	}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"net/netip"
-	"reflect"
 	"slices"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 )
 
 // load takes over a configuration. A connection that reads as before is not
-// touched.
+// touched, and one that can take over what changed keeps its IKE SAs.
 func (s *Steward) load(now ike.Instant, c *conf.Config) {
 	if s.stopping {
 		return
@@ -24,13 +23,23 @@ func (s *Steward) load(now ike.Instant, c *conf.Config) {
 	s.conf = c
 	s.byName = make(map[string]*link, len(c.Connections))
 	links := make([]*link, 0, len(c.Connections))
+	var adapting []*link
 	for _, conn := range c.Connections {
 		l := old[conn.Name]
-		if l == nil || !reflect.DeepEqual(l.conn, conn) {
+		verdict := conf.Reauthenticate
+		if l != nil {
+			verdict = conf.Compare(l.conn, conn).Verdict
+		}
+		switch verdict {
+		case conf.Unchanged:
+			l.conn = conn
+		case conf.InPlace, conf.RekeyChild:
+			adapting = append(adapting, l)
+			s.adapt(l, conn)
+		default:
 			s.lastLink++
 			l = newLink(conn, s.lastLink)
 		}
-		l.conn = conn
 		s.byName[conn.Name] = l
 		links = append(links, l)
 	}
@@ -49,6 +58,9 @@ func (s *Steward) load(now ike.Instant, c *conf.Config) {
 		if !known[l] {
 			s.begin(now, l)
 		}
+	}
+	for _, l := range adapting {
+		s.resumeAdapted(now, l)
 	}
 }
 

@@ -345,7 +345,9 @@ func (sa *SA) configured(now ike.Instant, ev ike.Configured, fx *ike.Effects) {
 	}
 	switch {
 	case conn != nil:
+		old := sa.conn
 		sa.conn = conn
+		sa.adapt(now, old)
 	case sa.established == ike.Never:
 		sa.giveUp(now, &ike.Refusal{Cause: ike.Terminated, Err: "the connection is no longer configured"}, fx)
 	}
