@@ -123,6 +123,8 @@ func touch(t *testing.T, v reflect.Value) {
 		*x = append(*x, 'x')
 	case *[]Selector:
 		*x = append(*x, (*x)[0])
+	case *[]Secret:
+		*x = append(*x, Secret{Name: "x"})
 	case **UniqueIDs:
 		never := UniqueNever
 		*x = &never
@@ -136,6 +138,10 @@ func touch(t *testing.T, v reflect.Value) {
 			v.SetUint(v.Uint() + 1)
 		case v.Kind() == reflect.Bool:
 			v.SetBool(!v.Bool())
+		case v.CanFloat():
+			v.SetFloat(v.Float() + 1)
+		case v.Kind() == reflect.Struct:
+			touch(t, v.Field(0))
 		case v.Kind() == reflect.String:
 			v.SetString(v.String() + "x")
 		default:

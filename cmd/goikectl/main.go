@@ -47,11 +47,19 @@ type usageError struct{ err error }
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
+// silentError ends the program with an exit code; what there is to say was said.
+type silentError struct{ code int }
+
+func (e silentError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
 func exitCode(err error) int {
 	var u usageError
+	var s silentError
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &s):
+		return s.code
 	case errors.As(err, &u):
 		return exitUsage
 	case errors.Is(err, control.ErrNoDaemon):
@@ -81,7 +89,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetOut(a.out)
 	root.SetErr(a.errs)
 	err := root.ExecuteContext(ctx)
-	if err != nil {
+	if err != nil && !errors.As(err, new(silentError)) {
 		fmt.Fprintf(a.errs, "goikectl: %s\n", clean(err.Error()))
 	}
 	return exitCode(err)
@@ -109,7 +117,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.socket, "socket", defaultSocket, "control socket of the daemon")
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.DurationVar(&a.timeout, "timeout", 0, "how long to wait, such as 20s; up and down wait for the outcome without it")
-	root.AddCommand(a.statusCommand(), a.upCommand(), a.downCommand(), a.redirectCommand(), a.logCommand(), a.versionCommand(), a.genpskCommand(), a.completionCommand())
+	root.AddCommand(a.statusCommand(), a.upCommand(), a.downCommand(), a.redirectCommand(), a.reloadCommand(), a.logCommand(), a.versionCommand(), a.genpskCommand(), a.completionCommand())
 	return root
 }
 

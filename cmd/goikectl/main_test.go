@@ -35,6 +35,12 @@ func socketPath(t *testing.T) string {
 // serve serves a backend until the end of the test, or until it is stopped.
 func serve(t *testing.T, b control.Backend) (path string, stop func()) {
 	t.Helper()
+	return serveLoader(t, b, nil)
+}
+
+// serveLoader is serve with something that loads.
+func serveLoader(t *testing.T, b control.Backend, loader control.Loader) (path string, stop func()) {
+	t.Helper()
 	path = socketPath(t)
 	l, err := control.Listen(path)
 	if err != nil {
@@ -42,7 +48,7 @@ func serve(t *testing.T, b control.Backend) (path string, stop func()) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- control.NewServer(b, control.Options{}).Serve(ctx, l) }()
+	go func() { ended <- control.NewServer(b, control.Options{Loader: loader}).Serve(ctx, l) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {

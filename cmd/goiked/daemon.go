@@ -215,7 +215,7 @@ func (d *daemon) wait(signals <-chan os.Signal, failed <-chan error) error {
 		select {
 		case s := <-signals:
 			if s == syscall.SIGHUP {
-				_ = d.reload() // it is in the log
+				d.reloadNow()
 				continue
 			}
 			if s == syscall.SIGUSR2 || s == syscall.SIGTERM && d.restarting() {

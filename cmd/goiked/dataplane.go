@@ -109,6 +109,14 @@ func (o *outside) prepare(ctx context.Context, c *conf.Config) (_ *conf.Config, 
 	return engine.Fit(ctx, o.plane, c)
 }
 
+// preview is prepare that changes nothing on this host.
+func (o *outside) preview(ctx context.Context, c *conf.Config) (*conf.Config, []string, error) {
+	if o.tunnels != nil {
+		c = o.tunnels.preview(c)
+	}
+	return engine.Fit(ctx, o.plane, c)
+}
+
 func (o *outside) openNone(ctx context.Context, warn func(string)) (err error) {
 	o.text = "none (dataplane.backend)"
 	o.plane = &engine.None{}

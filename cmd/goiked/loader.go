@@ -27,7 +27,7 @@ type loader struct {
 	put   func(*conf.Config) // into force
 	// convert makes a connection of the settings of swanctl.conf.
 	convert func(name string, settings *control.Message) (*conf.Connection, []string, error)
-	reload  func() error
+	reload  func(dryRun bool) control.Reloaded
 	log     *slog.Logger
 
 	conns []*conf.Connection // as they were loaded
@@ -49,8 +49,17 @@ func (l *loader) inTurn(ctx context.Context, change func() error) error {
 	return <-done
 }
 
-// ReloadSettings implements control.Loader.
-func (l *loader) ReloadSettings(ctx context.Context) error { return l.inTurn(ctx, l.reload) }
+// Reload implements control.Loader.
+func (l *loader) Reload(ctx context.Context, dryRun bool) (r control.Reloaded) {
+	err := l.inTurn(ctx, func() error {
+		r = l.reload(dryRun)
+		return nil
+	})
+	if err != nil {
+		return control.Reloaded{Err: err}
+	}
+	return r
+}
 
 // LoadConn implements control.Loader.
 func (l *loader) LoadConn(ctx context.Context, name string, settings *control.Message) error {

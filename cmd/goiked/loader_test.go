@@ -42,7 +42,7 @@ func newDesk(whole bool, names ...string) *desk {
 			lifetime, err := time.ParseDuration(m.Get("lifetime"))
 			return someConn(name, lifetime), []string{"a warning"}, err
 		},
-		reload: func() error { return errors.New("reloaded") },
+		reload: func(dryRun bool) control.Reloaded { return control.Reloaded{Err: fmt.Errorf("dry run %v", dryRun)} },
 		log:    slog.New(slog.DiscardHandler),
 	}
 	return d
@@ -164,8 +164,8 @@ func TestBeside(t *testing.T) {
 	if _, err := d.beside(newDesk(false, "b").conf); err == nil || !strings.Contains(err.Error(), `"b" was loaded by a control client`) {
 		t.Error(err)
 	}
-	if err := d.ReloadSettings(ctx); err == nil || err.Error() != "reloaded" {
-		t.Error(err)
+	if r := d.Reload(ctx, true); r.Err == nil || r.Err.Error() != "dry run true" {
+		t.Error(r.Err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/goike/goike/conf"
 	"github.com/goike/goike/conf/toml"
+	"github.com/goike/goike/ike/control"
 	"github.com/goike/goike/internal/systemd"
 )
 
@@ -36,61 +37,88 @@ func loadOrNone(file string) (*conf.Config, []string, error) {
 	return c, warnings, err
 }
 
-// reload reads the configuration again. A file with errors changes nothing.
-// What control clients have loaded stays.
-func (d *daemon) reload() error {
+// errUnchanged says that a reload has changed nothing.
+var errUnchanged = errors.New("the configuration was not changed")
+
+// reload reads the configuration again. A file with errors changes nothing, and so does
+// a dry run, of which nothing is logged either. What control clients have loaded stays.
+func (d *daemon) reload(dryRun bool) control.Reloaded {
 	if d.opts.config == noConfig {
-		d.log.Info("nothing to reload: started with --config none")
-		return nil
+		return control.Reloaded{Err: errors.New("nothing to reload: goiked was started with --config none")}
 	}
-	d.notify(systemd.Reloading)
-	defer d.notify(systemd.Ready)
 	c, warnings, err := load(d.opts.config)
-	if err != nil {
-		return d.refuse(err)
+	r := control.Reloaded{Warnings: warnings}
+	if err == nil {
+		c, err = d.loaded.beside(c)
 	}
-	if c, err = d.loaded.beside(c); err != nil {
-		return d.refuse(err)
+	if err != nil {
+		return refused(r, err)
 	}
 	levels, err := logLevels(d.opts, c)
 	if err != nil {
-		return d.refuse(err)
+		return refused(r, err)
 	}
-	for _, text := range warnings {
-		d.log.Warn(text)
+	for _, key := range needRestart(d.conf, c) {
+		r.Warnings = append(r.Warnings, key+" was changed: that takes effect when goiked is started again")
+	}
+	r.Settings = conf.DiffSettings(d.conf, c)
+	c.Dataplane, c.Network, c.Control = d.conf.Dataplane, d.conf.Network, d.conf.Control
+	fit := d.out.prepare
+	if dryRun {
+		fit = d.out.preview
+	}
+	c, notes, err := fit(context.Background(), c)
+	if err != nil {
+		return refused(r, err)
+	}
+	r.Plan = conf.Diff(d.conf, c)
+	if dryRun {
+		return r
 	}
 	d.levels.Set(levels, c.Log.JSON)
-	for _, key := range needRestart(d.conf, c) {
-		d.log.Warn(key + " was changed: that takes effect when goiked is started again")
-	}
-	c.Dataplane, c.Network = d.conf.Dataplane, d.conf.Network
-	c, notes, err := d.out.prepare(context.Background(), c)
-	if err != nil {
-		return d.refuse(err)
-	}
 	for _, text := range notes {
 		d.log.Info(text)
 	}
-	plan := conf.Diff(d.conf, c)
-	d.conf = c
-	d.engine.Configure(c)
-	d.export.apply(context.Background(), c.Metrics)
-	for _, change := range plan {
+	d.conf = r.Plan.Keep(d.conf, c)
+	d.engine.Configure(d.conf)
+	d.export.apply(context.Background(), d.conf.Metrics)
+	return r
+}
+
+// refused is the outcome of a reload that changed nothing.
+func refused(r control.Reloaded, err error) control.Reloaded {
+	for line := range strings.Lines(err.Error()) {
+		r.Errors = append(r.Errors, strings.TrimSpace(line))
+	}
+	r.Err = errUnchanged
+	return r
+}
+
+// reloadNow carries out a reload and says in the log what came of it.
+func (d *daemon) reloadNow() control.Reloaded {
+	d.notify(systemd.Reloading)
+	defer func() { d.notify(systemd.Ready, systemd.Status(count(d.conf))) }()
+	r := d.reload(false)
+	for _, text := range r.Warnings {
+		d.log.Warn(text)
+	}
+	for _, text := range r.Errors {
+		d.log.Error(text)
+	}
+	if r.Err != nil {
+		d.log.Error("reload: " + r.Err.Error())
+		return r
+	}
+	for _, key := range r.Settings {
+		d.log.Info("reload: " + key + " was changed")
+	}
+	for _, change := range r.Plan {
 		if change.Verdict != conf.Unchanged {
 			d.log.Info("reload: " + change.String())
 		}
 	}
-	d.log.Info("configuration reloaded", "connections", len(c.Connections))
-	return nil
-}
-
-// refuse says why a configuration is not taken, and returns that.
-func (d *daemon) refuse(err error) error {
-	for line := range strings.Lines(err.Error()) {
-		d.log.Error(strings.TrimSpace(line))
-	}
-	d.log.Error("the configuration was not changed: mend these errors and reload")
-	return err
+	d.log.Info("configuration reloaded", "connections", len(d.conf.Connections))
+	return r
 }
 
 // newLoader makes what keeps the configuration of control clients.
@@ -103,7 +131,13 @@ func (d *daemon) newLoader() *loader {
 			d.conf = c
 			d.engine.Configure(c)
 		},
-		convert: fromSwanctl, reload: d.reload, log: d.log,
+		convert: fromSwanctl, log: d.log,
+		reload: func(dryRun bool) control.Reloaded {
+			if dryRun {
+				return d.reload(true)
+			}
+			return d.reloadNow()
+		},
 	}
 }
 

@@ -74,6 +74,21 @@ func (t *tunnels) assign(ctx context.Context, c *conf.Config) (*conf.Config, err
 	return &out, t.set(ctx, wanted)
 }
 
+// preview returns the configuration with the interface IDs of the connections that have
+// one already, and makes none.
+func (t *tunnels) preview(c *conf.Config) *conf.Config {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := *c
+	out.Connections = slices.Clone(c.Connections)
+	for i, conn := range c.Connections {
+		if id, ok := t.ids[conn.Name]; ok {
+			out.Connections[i] = withIfID(conn, id)
+		}
+	}
+	return &out
+}
+
 func (t *tunnels) idOf(conn string) uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -20,6 +20,7 @@ var commands = map[string]func(context.Context, *session, *Message) *Message{
 	"rekey":        rekey,
 	"redirect":     redirect,
 	"goike-status": status,
+	"goike-reload": loading(reload),
 
 	"install":       install,
 	"uninstall":     uninstall,
@@ -29,7 +30,7 @@ var commands = map[string]func(context.Context, *session, *Message) *Message{
 	"get-counters":   getCounters,
 	"reset-counters": resetCounters,
 
-	"reload-settings": simply(Loader.ReloadSettings),
+	"reload-settings": loading(reloadSettings),
 	"load-conn":       loading(loadConn),
 	"unload-conn":     loading(unloadConn),
 	"get-conns":       listing("conns", Loader.LoadedConns),

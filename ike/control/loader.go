@@ -13,8 +13,9 @@ import (
 // Loader keeps what clients load beside what the configuration file says. All methods
 // are safe for concurrent use; an error changes nothing.
 type Loader interface {
-	// ReloadSettings reads the configuration file again.
-	ReloadSettings(ctx context.Context) error
+	// Reload reads, validates and compares the configuration file and, unless dryRun,
+	// puts it into force. One with errors changes nothing.
+	Reload(ctx context.Context, dryRun bool) Reloaded
 	// LoadConn loads a connection, or replaces one that was loaded before; settings are
 	// those of swanctl.conf. One that reads as before is not touched.
 	LoadConn(ctx context.Context, name string, settings *Message) error

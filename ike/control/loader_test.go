@@ -12,10 +12,11 @@ import (
 
 // shelf is a Loader that writes down what it is given.
 type shelf struct {
-	mu    sync.Mutex
-	calls []string
-	keys  []SharedKey
-	err   error
+	reloaded Reloaded
+	mu       sync.Mutex
+	calls    []string
+	keys     []SharedKey
+	err      error
 }
 
 func (s *shelf) call(args ...any) error {
@@ -25,7 +26,13 @@ func (s *shelf) call(args ...any) error {
 	return s.err
 }
 
-func (s *shelf) ReloadSettings(context.Context) error { return s.call("reload") }
+func (s *shelf) Reload(_ context.Context, dryRun bool) Reloaded {
+	r := s.reloaded
+	if err := s.call("reload", dryRun); err != nil {
+		r.Err = err
+	}
+	return r
+}
 
 func (s *shelf) LoadConn(_ context.Context, name string, settings *Message) error {
 	return s.call("load", name, settings)
@@ -102,7 +109,7 @@ func TestLoading(t *testing.T) {
 	}
 	s.mu.Lock()
 	slices.Sort(s.calls)
-	want := []string{"clear", "load hq {version=2}", "load site {version=2}", "reload", "unload site", "unshare ike-1"}
+	want := []string{"clear", "load hq {version=2}", "load site {version=2}", "reload false", "unload site", "unshare ike-1"}
 	if !slices.Equal(s.calls, want) {
 		t.Errorf("%q, want %q", s.calls, want)
 	}
@@ -160,7 +167,7 @@ func TestLoadingErrors(t *testing.T) {
 // Without a Loader nothing can be loaded, and nothing is.
 func TestNoLoader(t *testing.T) {
 	c := dial(t, serve(t, newFake(), Options{}))
-	for _, command := range []string{"load-conn", "unload-conn", "load-shared", "unload-shared", "clear-creds", "reload-settings"} {
+	for _, command := range []string{"load-conn", "unload-conn", "load-shared", "unload-shared", "clear-creds", "reload-settings", "goike-reload"} {
 		if got := ask(t, c, command, nil); got != "{success=no errmsg="+errNoLoader.Error()+"}" {
 			t.Errorf("%s: %s", command, got)
 		}

@@ -1,10 +1,7 @@
 package engine
 
 import (
-	"slices"
-
 	"github.com/goike/goike/conf"
-	"github.com/goike/goike/esp"
 	"github.com/goike/goike/ike"
 )
 
@@ -44,6 +41,7 @@ func (s *Steward) withdraw(l *link, name string) {
 	delete(l.want, name)
 	delete(l.given, name)
 	delete(l.packets, name)
+	delete(l.command, name)
 	if ikeID, under := l.asked[name]; under {
 		delete(l.asked, name)
 		s.out.Order(Order{IKE: ikeID, Event: ike.Terminate{Child: name, Why: whyReload}})
@@ -54,23 +52,6 @@ func (s *Steward) withdraw(l *link, name string) {
 				s.endChild(sa, c, ike.Terminate{ChildID: c.id, Why: whyReload})
 			}
 		}
-	}
-}
-
-// untrapChild removes the policies of one child of a link.
-func (s *Steward) untrapChild(l *link, name string) {
-	full := l.conn.Name + "/" + name
-	delete(s.policies, full)
-	delete(l.reqIDs, name)
-	var ops []esp.Op
-	l.traps = slices.DeleteFunc(slices.Clone(l.traps), func(p esp.Policy) bool {
-		if p.Name == full {
-			ops = append(ops, esp.DelPolicy{Policy: p})
-		}
-		return p.Name == full
-	})
-	if len(ops) > 0 {
-		s.changeTraps(ops)
 	}
 }
 

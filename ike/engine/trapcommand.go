@@ -71,22 +71,10 @@ func (s *Steward) Uninstall(conn, name string) error {
 	if err != nil || !l.hasPolicies(name) && (c.Mode.Shunt() || !l.protects(name)) {
 		return fmt.Errorf("policy '%s' not found", name)
 	}
-	full := l.conn.Name + "/" + name
 	if !c.Mode.Shunt() {
 		l.command[name] = uninstalled
-		delete(l.reqIDs, name)
-		delete(s.policies, full)
 	}
-	var ops []esp.Op
-	l.traps = slices.DeleteFunc(l.traps, func(p esp.Policy) bool {
-		if p.Name == full {
-			ops = append(ops, esp.DelPolicy{Policy: p})
-		}
-		return p.Name == full
-	})
-	if len(ops) > 0 {
-		s.changeTraps(ops)
-	}
+	s.untrapChild(l, name)
 	s.exclude()
 	return nil
 }

@@ -259,6 +259,23 @@ func (s *Steward) untrap(l *link) {
 	s.changeTraps(ops)
 }
 
+// untrapChild removes the policies of one child of a link.
+func (s *Steward) untrapChild(l *link, name string) {
+	full := l.conn.Name + "/" + name
+	delete(s.policies, full)
+	delete(l.reqIDs, name)
+	var ops []esp.Op
+	l.traps = slices.DeleteFunc(slices.Clone(l.traps), func(p esp.Policy) bool {
+		if p.Name == full {
+			ops = append(ops, esp.DelPolicy{Policy: p})
+		}
+		return p.Name == full
+	})
+	if len(ops) > 0 {
+		s.changeTraps(ops)
+	}
+}
+
 // acquired sets up the child that traffic asks for; one negotiation serves however
 // many packets ask.
 func (s *Steward) acquired(now ike.Instant, a esp.Acquire) {

@@ -37,15 +37,26 @@ func (sa *SA) spread() uint64 {
 
 // setLifetime begins the life of an IKE SA.
 func (sa *SA) setLifetime(now ike.Instant) {
-	after, ok := child.RekeyAfter(sa.conn.Lifetime, sa.conn.Margin, sa.conn.Jitter(), sa.spread())
-	sa.expireAt, sa.rekeyAt = expiry(now, sa.conn.Lifetime), ike.Never
-	if ok && sa.conn.Rekey {
-		sa.rekeyAt = now.Add(after)
-	}
-	if sa.conn.Reauthenticate && !sa.mayReauthenticate() {
-		sa.rekeyAt = ike.Never
-	}
+	sa.expireAt, sa.rekeyAt = expiry(now, sa.conn.Lifetime), sa.renewal(now)
 	sa.heard = now
+}
+
+// renewal is when this side replaces an IKE SA that has begun then, or sets it up anew.
+func (sa *SA) renewal(begun ike.Instant) ike.Instant {
+	after, ok := child.RekeyAfter(sa.conn.Lifetime, sa.conn.Margin, sa.conn.Jitter(), sa.spread())
+	if !ok || !sa.conn.Rekey || sa.conn.Reauthenticate && !sa.mayReauthenticate() {
+		return ike.Never
+	}
+	return begun.Add(after)
+}
+
+// childRenewal is when this side replaces a child SA that has begun then.
+func (sa *SA) childRenewal(begun ike.Instant, c *conf.Child) ike.Instant {
+	after, ok := child.ReplaceAfter(sa.conn, c, sa.spread())
+	if !ok || !sa.conn.Rekey {
+		return ike.Never
+	}
+	return begun.Add(after)
 }
 
 // expiry is when an SA that begins now ends.
@@ -58,10 +69,7 @@ func expiry(now ike.Instant, d time.Duration) ike.Instant {
 
 // setTimes sets when a child SA that begins now ends, and when this side replaces it.
 func (sa *SA) setTimes(now ike.Instant, n *child.SA) {
-	n.ExpireAt, n.RekeyAt = expiry(now, n.Conf.Lifetime), ike.Never
-	if after, ok := child.ReplaceAfter(sa.conn, n.Conf, sa.spread()); ok && sa.conn.Rekey {
-		n.RekeyAt = now.Add(after)
-	}
+	n.ExpireAt, n.RekeyAt = expiry(now, n.Conf.Lifetime), sa.childRenewal(now, n.Conf)
 	n.Limits = child.Limits(sa.conn, n.Conf, sa.spread())
 }
 

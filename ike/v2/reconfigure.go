@@ -47,10 +47,7 @@ func timed(c *conf.Connection) ikeTimes {
 // replaced at once, and has the margin for that. A replacement under way goes on.
 func (sa *SA) retime(now ike.Instant, old *conf.Connection) {
 	underWay := sa.rekeyAt == ike.Never && old.Rekey && old.Lifetime != conf.Forever
-	expireAt, rekeyAt := sa.lifetime(sa.established, sa.conn.Lifetime)
-	if sa.conn.Reauthenticate && !sa.mayReauthenticate() {
-		rekeyAt = ike.Never
-	}
+	expireAt, rekeyAt := expiry(sa.established, sa.conn.Lifetime), sa.renewal(sa.established)
 	if least := now.Add(sa.conn.Margin); expireAt < least && rekeyAt != ike.Never {
 		expireAt = least
 	}
@@ -76,7 +73,6 @@ func (sa *SA) adaptChild(now ike.Instant, c *child.SA, retime, rekeyed bool) {
 	case verdict == conf.RekeyChild:
 		sa.replace(c)
 	case retime && (c.RekeyAt != ike.Never || !rekeyed):
-		_, at := sa.lifetime(c.Installed, is.Lifetime)
-		c.RekeyAt = max(at, now)
+		c.RekeyAt = max(sa.childRenewal(c.Installed, is), now)
 	}
 }
