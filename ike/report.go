@@ -65,6 +65,9 @@ type Report struct {
 	// Begun is, in IKEUp, when the first message was sent or received. The engine
 	// sets it.
 	Begun Instant
+	// Traffic is what the IKE SA has sent and received, where Why is set and in IKEUp. The
+	// engine sets it.
+	Traffic Traffic
 	// Session is, in IKEUp, what resumes the IKE SA when it is lost; nil: nothing does.
 	Session *Session
 }
@@ -92,12 +95,18 @@ const (
 // Refusal is the structured reason why a negotiation failed, on either side.
 type Refusal struct {
 	Cause      Cause
+	Subject    Subject
+	Phase      int    // 1 or 2, for NoProposal
 	ByPeer     bool   // the peer refused; we only know what it told us
 	Notify     string // IANA name of the notify sent or received, if any
 	Offered    string // what the initiator offered
 	Configured string // what the refusing side has
 	Nearest    string // the configured proposal that comes nearest
 	Differs    string // the one thing that differs, or the intersection of selectors
+	MendHere   string // a proposal with which this host would agree with the peer, empty: none that is known
+	MendThere  string // a proposal with which the peer would agree with this host
+	LocalID    string // as whom this host has shown itself, empty: not yet
+	RemoteID   string // as whom the peer has
 	Hint       string // what to do
 	Gateway    string // to which the peer sends us, for Redirected: an address or a host name
 	Err        string // the error text, for BadMessage and Internal
@@ -152,6 +161,7 @@ type Status struct {
 	Queued      []string // exchanges that wait
 	Children    []ChildStatus
 	LastError   *Refusal // of the last failed exchange
+	Traffic     Traffic  // the engine sets it
 }
 
 // ChildStatus is a snapshot of a child SA.

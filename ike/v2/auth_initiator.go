@@ -26,7 +26,7 @@ func (x *authExchange) start(sa *SA, now ike.Instant, fx *ike.Effects) {
 		return
 	}
 	if _, ok := sa.Config.SharedKey(sa.conn, ownID(sa.conn, sa.path), sa.conn.Remote.ID); !ok && sa.boot.resumed == nil {
-		sa.giveUp(now, &ike.Refusal{Cause: ike.WrongKey, Hint: "no pre-shared key is configured"}, fx)
+		sa.giveUp(now, &ike.Refusal{Cause: ike.WrongKey, Subject: ike.NoSharedKey, Hint: "no pre-shared key is configured"}, fx)
 		return
 	}
 	c, packet, why := x.first(sa, fx)
@@ -93,7 +93,7 @@ func (x *authExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 		x.send(sa, now, fx)
 		return
 	}
-	why := &ike.Refusal{Cause: ike.Internal, Err: x.err.Error()}
+	why := &ike.Refusal{Cause: ike.Internal, Subject: ike.DataPlane, Err: x.err.Error()}
 	if sa.boot.childless {
 		sa.failed(fx, x.child.conf.Name, why)
 	}
@@ -140,7 +140,7 @@ func (x *authExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effect
 	proof, _ := wire.Find[*wire.Auth](m.payloads)
 	if idr == nil || proof == nil {
 		if n := errorNotify(m.payloads); n != nil {
-			why := refusedByPeer(n, "", 1)
+			why := refusedByPeer(n, nil, 1)
 			if sa.boot.resumed != nil {
 				why.Cause = ike.NotResumed
 			}
@@ -187,7 +187,7 @@ func (x *authExchange) verify(sa *SA, idr *wire.ID, proof *wire.Auth) *ike.Refus
 	sa.remoteID = peer
 	if r := sa.boot.resumed; sa.conn.Remote.ID.Match(peer) == 0 || r != nil && r.peer != peer {
 		return &ike.Refusal{
-			Cause: ike.WrongKey, Notify: wire.NotifyAuthenticationFailed.String(),
+			Cause: ike.WrongKey, Subject: ike.PeerIdentity, Notify: wire.NotifyAuthenticationFailed.String(),
 			Offered: peer.String(), Configured: sa.conn.Remote.ID.String(),
 			Differs: fmt.Sprintf("the peer's identity is %s, peer_identifier is %s", peer, sa.conn.Remote.ID),
 			Hint:    "set peer_identifier to what the peer calls itself",
@@ -200,7 +200,7 @@ func (x *authExchange) verify(sa *SA, idr *wire.ID, proof *wire.Auth) *ike.Refus
 func (sa *SA) checkProof(c *conf.Connection, own id.ID, pid *wire.ID, proof *wire.Auth, message, nonce []byte) *ike.Refusal {
 	if proof.Method != wire.AuthSharedKey {
 		return &ike.Refusal{
-			Cause: ike.WrongKey, Notify: wire.NotifyAuthenticationFailed.String(),
+			Cause: ike.WrongKey, Subject: ike.AuthMethod, Notify: wire.NotifyAuthenticationFailed.String(),
 			Offered: proof.Method.String(), Configured: "psk",
 			Differs: fmt.Sprintf("the peer authenticates with %s, configured is authentication = \"psk\"", proof.Method),
 		}
@@ -210,9 +210,15 @@ func (sa *SA) checkProof(c *conf.Connection, own id.ID, pid *wire.ID, proof *wir
 		return sa.checkResumed(octets, proof)
 	}
 	psk, ok := sa.Config.SharedKey(c, own, sa.remoteID)
-	if !ok || !auth.VerifySharedKey(sa.prf(), psk, octets, proof.Data) {
+	if !ok {
 		return &ike.Refusal{
-			Cause: ike.WrongKey, Notify: wire.NotifyAuthenticationFailed.String(),
+			Cause: ike.WrongKey, Subject: ike.NoSharedKey, Notify: wire.NotifyAuthenticationFailed.String(), LocalID: own.String(),
+			Differs: fmt.Sprintf("there is no pre-shared key for %s and %s", own, sa.remoteID),
+		}
+	}
+	if !auth.VerifySharedKey(sa.prf(), psk, octets, proof.Data) {
+		return &ike.Refusal{
+			Cause: ike.WrongKey, Subject: ike.SharedKey, LocalID: own.String(), Notify: wire.NotifyAuthenticationFailed.String(),
 			Differs: fmt.Sprintf("the pre-shared keys for %s and %s differ", own, sa.remoteID),
 			Hint:    "set the same pre_shared_key on both sides",
 		}

@@ -91,7 +91,7 @@ func (sa *SA) authenticate(c claim, m *message) (conn *conf.Connection, why *ike
 		return conn, sa.noIdentity(c)
 	case proof == nil:
 		return fits[0], &ike.Refusal{
-			Cause: ike.WrongKey, Notify: wire.NotifyAuthenticationFailed.String(), Offered: "EAP", Configured: "psk",
+			Cause: ike.WrongKey, Subject: ike.AuthMethod, Notify: wire.NotifyAuthenticationFailed.String(), Offered: "EAP", Configured: "psk",
 			Differs: "the peer wants to authenticate with EAP, configured is authentication = \"psk\"",
 		}
 	}

@@ -184,7 +184,7 @@ func (x *childExchange) later(sa *SA, now ike.Instant, n *wire.Notify, fx *ike.E
 	sa.end()
 	again := &childExchange{childName: x.childName, packet: x.packet, tries: x.tries + 1}
 	again.notBefore = sa.retryAt(now, ike.Never, nil)
-	sa.postpone(now, again.notBefore, x.childName, "not set up yet", refusedByPeer(n, "", 2), fx)
+	sa.postpone(now, again.notBefore, x.childName, "not set up yet", refusedByPeer(n, nil, 2), fx)
 	sa.push(again)
 }
 

@@ -185,7 +185,7 @@ func (t *childTask) install(sa *SA, now ike.Instant, fx *ike.Effects) error {
 func (t *childTask) installed(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effects) {
 	if d.Err != nil {
 		t.refuse(sa, now, &wire.Notify{Kind: wire.NotifyNoAdditionalSAs},
-			&ike.Refusal{Cause: ike.Internal, Err: fmt.Sprintf("%v: %v", errDataplane, d.Err)}, fx)
+			&ike.Refusal{Cause: ike.Internal, Subject: ike.DataPlane, Err: fmt.Sprintf("%v: %v", errDataplane, d.Err)}, fx)
 		return
 	}
 	spi := spi32(t.child.SPIIn)

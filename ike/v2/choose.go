@@ -104,7 +104,7 @@ func (sa *SA) suit(c *childChoice, o childOffer) *ike.Refusal {
 	}
 	suite, i, miss := crypto.Select(mine, theirs)
 	if miss != nil {
-		return noProposal(miss, 2)
+		return noChild(miss, c.conf.Proposals)
 	}
 	p := o.proposals[index[i]]
 	if sa.childBySPI(p.Protocol, p.SPI) != nil {

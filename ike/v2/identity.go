@@ -87,13 +87,13 @@ func (sa *SA) noIdentity(c claim) *ike.Refusal {
 		own = append(own, word(ownID(conn, sa.path)))
 	}
 	why := &ike.Refusal{
-		Cause: ike.WrongKey, Notify: wire.NotifyAuthenticationFailed.String(),
+		Cause: ike.WrongKey, Subject: ike.PeerIdentity, Notify: wire.NotifyAuthenticationFailed.String(),
 		Offered: c.peer.String(), Configured: list(theirs),
 		Differs: fmt.Sprintf("the peer's identity is %s, peer_identifier is %s", c.peer, list(theirs)),
 		Hint:    "set peer_identifier to what the peer calls itself, or the peer's own identity to what is configured here",
 	}
 	if c.own.Kind != id.Any && !slices.ContainsFunc(sa.candidates, func(conn *conf.Connection) bool { return sa.isOurs(conn, c.own) }) {
-		why.Offered, why.Configured = c.own.String(), list(own)
+		why.Subject, why.Offered, why.Configured = ike.OwnIdentity, c.own.String(), list(own)
 		why.Differs = fmt.Sprintf("the peer asks for the identity %s, identifier is %s", c.own, list(own))
 		why.Hint = "set identifier to what the peer expects of this host"
 	}

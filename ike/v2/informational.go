@@ -32,7 +32,7 @@ func (sa *SA) serveInformational(now ike.Instant, m *message, fx *ike.Effects) {
 	}
 	if n := fatalNotify(m.payloads); n != nil {
 		sa.answer(now, fx)
-		sa.close(now, "", refusedByPeer(n, "", 1), fx)
+		sa.close(now, "", refusedByPeer(n, nil, 1), fx)
 		return
 	}
 	sa.sentAway(m.payloads, fx)

@@ -149,7 +149,7 @@ func (x *initExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effect
 		return
 	}
 	if n := errorNotify(m.payloads); n != nil {
-		x.doubt(sa, now, refusedByPeer(n, words(sa.conn.Proposals), 1))
+		x.doubt(sa, now, refusedByPeer(n, sa.conn.Proposals, 1))
 		return
 	}
 	x.accept(sa, now, m, fx)
@@ -172,7 +172,8 @@ func (x *initExchange) otherGroup(sa *SA, now ike.Instant, n *wire.Notify, sum d
 	group, ok := wantedGroup(n)
 	if !ok || group == x.group || !offersGroup(sa.conn.Proposals, group) {
 		x.doubt(sa, now, &ike.Refusal{
-			Cause: ike.NoProposal, ByPeer: true, Notify: n.Kind.String(), Offered: words(sa.conn.Proposals),
+			Cause: ike.NoProposal, Subject: ike.ExchangeGroup, Phase: 1, ByPeer: true, Notify: n.Kind.String(),
+			Offered: words(sa.conn.Proposals), MendHere: withGroup(sa.conn.Proposals, group), MendThere: takes(sa.conn.Proposals),
 			Differs: fmt.Sprintf("the peer wants key exchange group %s", groupName(group)),
 		})
 		return

@@ -91,7 +91,10 @@ func (i *installation) check(sa *SA, m *message, proposals []crypto.Proposal) *i
 
 // refused explains that the peer does not want the child.
 func (i *installation) refused(n *wire.Notify, proposals []crypto.Proposal) *ike.Refusal {
-	why := refusedByPeer(n, words(proposals), 2)
+	why := refusedByPeer(n, proposals, 2)
+	if why.Cause == ike.NoProposal {
+		why.MendThere = takes(i.conf.Proposals) // with the groups that IKE_AUTH leaves out
+	}
 	if why.Cause == ike.NoSelectors {
 		why.Offered = ts.String(i.proposal.local) + " === " + ts.String(i.proposal.remote)
 	}
@@ -197,7 +200,7 @@ func (i *installation) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effec
 	if d.Err != nil {
 		sa.forgetChild(i.child)
 		fx.Do(ike.Install{Ops: i.child.Remove()})
-		i.fail(sa, now, &ike.Refusal{Cause: ike.Internal, Err: fmt.Sprintf("%v: %v", errDataplane, d.Err)}, fx)
+		i.fail(sa, now, &ike.Refusal{Cause: ike.Internal, Subject: ike.DataPlane, Err: fmt.Sprintf("%v: %v", errDataplane, d.Err)}, fx)
 		return
 	}
 	i.child.State, i.child.Installed = ike.ChildInstalled, now

@@ -64,8 +64,9 @@ func modeOf(ps []wire.Payload, beet bool) conf.Mode {
 // otherMode is the refusal of a mode. peer is what the peer wants.
 func otherMode(peer, configured conf.Mode) *ike.Refusal {
 	return &ike.Refusal{
-		Cause: ike.NoProposal, Differs: fmt.Sprintf("the peer wants %s mode, configured is mode = %q", peer, configured),
-		Hint: "set the same mode on both sides",
+		Cause: ike.NoProposal, Subject: ike.OtherMode, Phase: 2, Offered: peer.String(), Configured: configured.String(),
+		Differs: fmt.Sprintf("the peer wants %s mode, configured is mode = %q", peer, configured),
+		Hint:    "set the same mode on both sides",
 	}
 }
 

@@ -22,20 +22,52 @@ func errorNotify(ps []wire.Payload) *wire.Notify {
 
 // noProposal explains a refusal of ours, of phase 1 or 2.
 func noProposal(miss *crypto.Mismatch, phase int) *ike.Refusal {
-	return &ike.Refusal{
-		Cause: ike.NoProposal, Notify: wire.NotifyNoProposalChosen.String(),
+	why := &ike.Refusal{
+		Cause: ike.NoProposal, Phase: phase, Notify: wire.NotifyNoProposalChosen.String(),
 		Offered: miss.OfferedWords(), Configured: miss.ConfiguredWords(),
 		Nearest: miss.NearestWords(), Differs: miss.Differs(),
 		Hint: fmt.Sprintf("make the proposals of phase %d agree on both sides", phase),
 	}
+	if p, ok := miss.MendHere(); ok {
+		why.MendHere = p.String()
+	}
+	if p, ok := miss.MendThere(); ok {
+		why.MendThere = p.String()
+	}
+	return why
 }
 
-// refusedByPeer explains an error notify of the peer. offered is what we proposed.
-func refusedByPeer(n *wire.Notify, offered string, phase int) *ike.Refusal {
+// noChild is noProposal for a child. In IKE_AUTH nobody speaks of key exchange groups: those
+// that are configured are to stay.
+func noChild(miss *crypto.Mismatch, configured []crypto.Proposal) *ike.Refusal {
+	why := noProposal(miss, 2)
+	if p, ok := miss.MendHere(); ok {
+		why.MendHere = withGroups(p, configured).String()
+	}
+	if p, ok := miss.MendThere(); ok {
+		why.MendThere = withGroups(p, configured).String()
+	}
+	return why
+}
+
+// takes is a proposal that a peer has to take which took none of ours: the first, with one
+// algorithm of each type.
+func takes(proposals []crypto.Proposal) string {
+	miss := crypto.Mismatch{Configured: proposals, NearestOffered: -1, NearestConfigured: -1}
+	p, ok := miss.MendThere()
+	if !ok {
+		return ""
+	}
+	return p.String()
+}
+
+// refusedByPeer explains an error notify of the peer. offered is what we proposed, nil: that
+// is not what the peer complains of.
+func refusedByPeer(n *wire.Notify, offered []crypto.Proposal, phase int) *ike.Refusal {
 	why := &ike.Refusal{Cause: ike.PeerRefused, ByPeer: true, Notify: n.Kind.String()}
 	switch n.Kind {
 	case wire.NotifyNoProposalChosen:
-		why.Cause, why.Offered = ike.NoProposal, offered
+		why.Cause, why.Phase, why.Offered, why.MendThere = ike.NoProposal, phase, words(offered), takes(offered)
 		why.Hint = "compare with the peer's phase 1 settings; it may also have no connection for our address"
 		if phase == 2 {
 			why.Hint = "compare with the peer's phase 2 settings"
@@ -51,6 +83,20 @@ func refusedByPeer(n *wire.Notify, offered string, phase int) *ike.Refusal {
 		why.Hint = "compare the pre-shared keys and the identities (identifier, peer_identifier) on both sides"
 	}
 	return why
+}
+
+// withGroup is our first proposal with another key exchange group; empty when that is not
+// known here.
+func withGroup(proposals []crypto.Proposal, group uint16) string {
+	a := crypto.Alg{Type: crypto.KE, ID: group}
+	miss := crypto.Mismatch{Configured: proposals, NearestOffered: -1}
+	p, ok := miss.MendThere()
+	if !ok || !a.Known() {
+		return ""
+	}
+	p = p.Without(crypto.KE)
+	p.Algs = append(p.Algs, a)
+	return p.String()
 }
 
 // mirrorHint is what to do about traffic selectors.

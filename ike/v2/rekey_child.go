@@ -54,7 +54,7 @@ func oldFirst(old *child.SA) []crypto.Proposal {
 // denied ends the replacement of a child that the peer has refused. Its own
 // replacement, if there is one, stays: it has been served before it noticed ours.
 func (x *childExchange) denied(sa *SA, now ike.Instant, n *wire.Notify, fx *ike.Effects) {
-	why := refusedByPeer(n, words(x.proposals), 2)
+	why := refusedByPeer(n, x.proposals, 2)
 	missing := n.Kind == wire.NotifyChildSANotFound && sa.indexOf(x.old) >= 0 && x.rival == nil && !sa.replacedByPeer(x.old)
 	if !missing {
 		x.lose(sa, now, why, fx)

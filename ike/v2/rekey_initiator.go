@@ -83,7 +83,7 @@ func (x *rekeyExchange) send(sa *SA, now ike.Instant, fx *ike.Effects) {
 func (x *rekeyExchange) reply(sa *SA, now ike.Instant, m *message, fx *ike.Effects) {
 	if n := errorNotify(m.payloads); n != nil {
 		if n.Kind != wire.NotifyInvalidKEPayload || !x.otherGroup(sa, n, fx) {
-			x.lose(sa, now, refusedByPeer(n, words(x.proposals), 1), fx)
+			x.lose(sa, now, refusedByPeer(n, x.proposals, 1), fx)
 		}
 		return
 	}

@@ -321,7 +321,7 @@ func (sa *SA) expire(now ike.Instant, fx *ike.Effects) {
 	case sa.state == ike.Deleting:
 		sa.close(now, "the peer did not confirm its end", sa.leaving, fx)
 	default:
-		sa.close(now, "", &ike.Refusal{Cause: ike.NoAnswer, Hint: "the peer began and did not go on"}, fx)
+		sa.close(now, "", &ike.Refusal{Cause: ike.NoAnswer, Subject: ike.Unfinished, Hint: "the peer began and did not go on"}, fx)
 	}
 }
 

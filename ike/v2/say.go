@@ -3,6 +3,7 @@ package v2
 import (
 	"fmt"
 
+	"github.com/goike/goike/crypto/id"
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/child"
 )
@@ -31,10 +32,23 @@ func (sa *SA) count(fx *ike.Effects, m ike.Mark) { sa.report(fx, ike.Report{Kind
 
 // failed reports an attempt that failed; child is empty for the IKE SA.
 func (sa *SA) failed(fx *ike.Effects, childName string, why *ike.Refusal) {
+	why = sa.between(why)
 	sa.lastError = why
 	s := sa.Status()
 	s.Children = nil
 	sa.report(fx, ike.Report{Kind: ike.Failed, Child: childName, SA: &s, Text: why.String(), Why: why})
+}
+
+// between is a refusal that tells as whom the two sides have shown themselves.
+func (sa *SA) between(why *ike.Refusal) *ike.Refusal {
+	r := *why
+	if r.LocalID == "" && sa.localID.Kind != id.Any {
+		r.LocalID = sa.localID.String()
+	}
+	if r.RemoteID == "" && sa.remoteID.Kind != id.Any {
+		r.RemoteID = sa.remoteID.String()
+	}
+	return &r
 }
 
 // reportUp reports that the IKE SA is established.
