@@ -123,6 +123,8 @@ func touch(t *testing.T, v reflect.Value) {
 		*x = append(*x, 'x')
 	case *[]Selector:
 		*x = append(*x, (*x)[0])
+	case *[]string:
+		*x = append(*x, "x")
 	case *[]Secret:
 		*x = append(*x, Secret{Name: "x"})
 	case **UniqueIDs:

@@ -32,6 +32,9 @@ type Config struct {
 	Limits          HalfOpenLimits
 	Connections     []*Connection // in the order of the file
 	Secrets         []Secret      // pre-shared keys by identity; that of a connection comes before them
+	// ConfFiles are patterns of files in strongSwan's syntax whose connections and secrets
+	// belong to the configuration.
+	ConfFiles []string
 }
 
 // UniqueIDs is ipsec.unique_ids.

@@ -36,6 +36,13 @@ func (c *Config) SharedKey(conn *Connection, local, remote id.ID) (crypto.Secret
 	return best.Key, true
 }
 
+// HasKey tells whether there is a key that a connection can authenticate with, as far as
+// can be known before the peer has shown itself.
+func (c *Config) HasKey(conn *Connection) bool {
+	_, ok := c.SharedKey(conn, conn.Local.ID, conn.Remote.ID)
+	return ok || conn.Remote.ID.Kind == id.Any && len(c.Secrets) > 0
+}
+
 // match is how near the owners come to an identity, 0: not at all.
 func (s *Secret) match(who id.ID) int {
 	if len(s.Owners) == 0 {

@@ -30,6 +30,7 @@ var settings = []struct {
 	of  func(c *Config) any
 }{
 	{"ipsec.unique_ids", func(c *Config) any { return c.UniqueIDs }},
+	{"ipsec.conf_files", func(c *Config) any { return c.ConfFiles }},
 	{"dataplane.backend", func(c *Config) any { return c.Dataplane }},
 	{"[network]", func(c *Config) any { return c.Network }},
 	{"ipsec.exclude_my_network", func(c *Config) any { return c.ExcludeMyNetwork }},

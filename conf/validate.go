@@ -51,7 +51,7 @@ var Subsystems = []string{"ike", "child"}
 // to know, or holds for every format of configuration files. Findings come in no
 // particular order.
 func Validate(c *Config) []Finding {
-	v := &validator{names: make(map[string]int), weak: make(map[crypto.Alg]bool)}
+	v := &validator{conf: c, names: make(map[string]int), weak: make(map[crypto.Alg]bool)}
 	v.daemon(c)
 	for i, conn := range c.Connections {
 		v.connection(Place{Conn: i, Child: -1}, conn)
@@ -63,6 +63,7 @@ func Validate(c *Config) []Finding {
 }
 
 type validator struct {
+	conf  *Config
 	found []Finding
 	names map[string]int // connections by name
 	weak  map[crypto.Alg]bool
@@ -185,9 +186,9 @@ func (v *validator) gateway(at Place, c *Connection) {
 func (v *validator) key(at Place, c *Connection) {
 	also := []Place{at.key("pre_shared_key_file"), at.key("authentication"), at.key("local_auth"), at.key("remote_auth")}
 	switch psk := at.key("pre_shared_key"); {
-	case len(c.PSK) == 0:
-		v.error(psk, also, "%s has no key to authenticate with; allowed: pre_shared_key or pre_shared_key_file (goikectl genpsk prints a key)", quoted(c.Name))
-	case len(c.PSK) < shortPSK:
+	case len(c.PSK) == 0 && !v.conf.HasKey(c) && len(v.conf.ConfFiles) == 0: // which may hold one
+		v.error(psk, also, "%s has no key to authenticate with; allowed: pre_shared_key or pre_shared_key_file (goikectl genpsk prints a key), or a [[secret]] whose owners are its identities", quoted(c.Name))
+	case len(c.PSK) > 0 && len(c.PSK) < shortPSK:
 		v.warn(psk, also, "the pre-shared key of %s has %d octets: whoever records a failed attempt can guess it; goikectl genpsk prints a good one", quoted(c.Name), len(c.PSK))
 	}
 }

@@ -56,7 +56,7 @@ func serve(o options, errs io.Writer) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2)
 	defer signal.Stop(signals)
-	c, warnings, err := loadOrNone(o.config)
+	c, warnings, err := read(o)
 	if err != nil {
 		return usageError{err}
 	}

@@ -63,6 +63,7 @@ func exitCode(err error) int {
 // options are the command line.
 type options struct {
 	config, runDir, socket, logLevel string
+	strongSwan                       string // its settings of charon
 	check                            string
 	version                          bool
 }
@@ -80,11 +81,13 @@ const usage = `Usage: goiked [flags]
 goiked negotiates IPsec security associations by IKEv2 and runs in the
 foreground, in the network namespace in which it is started.
 
-  --config FILE            configuration, "none" for no connection (` + defaultConfig + `)
+  --config FILE            configuration: NAME.toml, or a file in the syntax of
+                           swanctl.conf; "none" for no connection
+                           (` + defaultConfig + `)
   --run-dir DIR            control socket and pid file of this instance (` + defaultRunDir + `)
   --socket PATH            control socket (goiked.vici in the run directory)
   --log-level LEVEL        debug, info, warn or error; overrides the configuration
-  --strongswan-conf FILE   not supported yet: refused
+  --strongswan-conf FILE   settings of charon { } that go with a swanctl.conf or "none"
   --check FILE             read and validate FILE, print every error, start nothing
   --version                print the version
 
@@ -96,14 +99,13 @@ Exit codes: 0 ended as asked; 1 failed while running; 2 usage or configuration;
 // parseArgs reads the command line. It returns flag.ErrHelp when help is asked for.
 func parseArgs(args []string) (options, error) {
 	var o options
-	var strongSwan string
 	f := flag.NewFlagSet("goiked", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.StringVar(&o.config, "config", defaultConfig, "")
 	f.StringVar(&o.runDir, "run-dir", defaultRunDir, "")
 	f.StringVar(&o.socket, "socket", "", "")
 	f.StringVar(&o.logLevel, "log-level", "", "")
-	f.StringVar(&strongSwan, "strongswan-conf", "", "")
+	f.StringVar(&o.strongSwan, "strongswan-conf", "", "")
 	f.StringVar(&o.check, "check", "", "")
 	f.BoolVar(&o.version, "version", false, "")
 	if err := f.Parse(args); err != nil {
@@ -112,11 +114,8 @@ func parseArgs(args []string) (options, error) {
 		}
 		return o, usageError{fmt.Errorf("%w; goiked --help lists the flags", err)}
 	}
-	switch {
-	case f.NArg() > 0:
+	if f.NArg() > 0 {
 		return o, usageError{fmt.Errorf("unexpected argument %q; goiked --help lists the flags", f.Arg(0))}
-	case strongSwan != "":
-		return o, usageError{errors.New("--strongswan-conf is not supported yet: write the settings into goike.toml, see goike.toml(5)")}
 	}
 	if _, err := logging.ParseLevel(o.logLevel); err != nil {
 		return o, usageError{fmt.Errorf("--log-level: %w", err)}
@@ -148,7 +147,8 @@ func run(args []string, out, errs io.Writer) int {
 		_, _ = fmt.Fprintf(out, "goiked %s\n", version.Version)
 		return exitOK
 	case o.check != "":
-		return check(o.check, out, errs)
+		o.config = o.check
+		return check(o, out, errs)
 	default:
 		err = serve(o, errs)
 	}
@@ -159,8 +159,8 @@ func run(args []string, out, errs io.Writer) int {
 }
 
 // check validates a configuration and prints everything there is to say about it.
-func check(file string, out, errs io.Writer) int {
-	c, warnings, err := load(file)
+func check(o options, out, errs io.Writer) int {
+	c, warnings, err := read(o)
 	for _, w := range warnings {
 		_, _ = fmt.Fprintf(errs, "warning: %s\n", w)
 	}
@@ -168,7 +168,7 @@ func check(file string, out, errs io.Writer) int {
 		_, _ = fmt.Fprintln(errs, err)
 		return exitUsage
 	}
-	_, _ = fmt.Fprintf(out, "%s: valid, %s\n", file, count(c))
+	_, _ = fmt.Fprintf(out, "%s: valid, %s\n", o.check, count(c))
 	return exitOK
 }
 

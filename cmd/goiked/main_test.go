@@ -38,9 +38,35 @@ pre_shared_key = "a secret that is long enough for the test"
   remote_network = ["10.2.0.0/16"]
 `
 
-func write(t *testing.T, text string) string {
+const goodSwanctl = `connections {
+  branch {
+    remote_addrs = 198.51.100.2
+    local {
+      auth = psk
+    }
+    remote {
+      auth = psk
+    }
+    children {
+      lan {
+        local_ts = 10.1.0.0/16
+        remote_ts = 10.2.0.0/16
+      }
+    }
+  }
+}
+secrets {
+  ike {
+    secret = "a secret that is long enough for the test"
+  }
+}
+`
+
+func write(t *testing.T, text string) string { return writeAs(t, "goike.toml", text) }
+
+func writeAs(t *testing.T, name, text string) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "goike.toml")
+	file := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +75,8 @@ func write(t *testing.T, text string) string {
 
 func TestCommandLine(t *testing.T) {
 	valid, broken := write(t, good), write(t, strings.Replace(good, "10.1.0.0/16", "10.1.0.0/36", 1)+"nonsense = 1\n")
+	swanctl, brokenSwanctl := writeAs(t, "swanctl.conf", goodSwanctl), writeAs(t, "swanctl.conf", strings.Replace(goodSwanctl, "local_ts", "local_tss", 1))
+	charon, brokenCharon := writeAs(t, "strongswan.conf", "charon {\n  retransmit_tries = 3\n}\n"), writeAs(t, "strongswan.conf", "charon {\n  retransmit_tries = x\n}\n")
 	for _, c := range []struct {
 		args []string
 		code int
@@ -63,7 +91,12 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"--nonsense"}, 2, []string{"nonsense", "--help"}},
 		{[]string{"extra"}, 2, []string{`"extra"`, "--help"}},
 		{[]string{"--log-level", "loud"}, 2, []string{"loud", "debug, info, warn and error"}},
-		{[]string{"--strongswan-conf", "x"}, 2, []string{"not supported yet"}},
+		{[]string{"--check", swanctl}, 0, []string{"valid, 1 phase 1, 1 phase 2"}},
+		{[]string{"--check", brokenSwanctl}, 2, []string{brokenSwanctl + ":12:9: ", "local_tss", "did you mean local_ts?"}},
+		{[]string{"--check", swanctl, "--strongswan-conf", charon}, 0, []string{"valid, 1 phase 1, 1 phase 2"}},
+		{[]string{"--check", swanctl, "--strongswan-conf", brokenCharon}, 2, []string{brokenCharon + ":2:", "retransmit_tries"}},
+		{[]string{"--check", valid, "--strongswan-conf", charon}, 2, []string{"write them into " + valid}},
+		{[]string{"--config", "none", "--strongswan-conf", brokenCharon}, 2, []string{brokenCharon + ":2:"}},
 	} {
 		var out, errs bytes.Buffer
 		if code := run(c.args, &out, &errs); code != c.code {

@@ -7,34 +7,50 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/goike/goike/conf"
-	"github.com/goike/goike/conf/toml"
+	"github.com/goike/goike/conf/load"
+	"github.com/goike/goike/conf/swan"
 	"github.com/goike/goike/ike/control"
 	"github.com/goike/goike/internal/systemd"
 )
 
-// load reads and validates a configuration. The warnings are lines with positions.
-func load(file string) (*conf.Config, []string, error) {
-	c, ws, err := toml.Load(file)
-	warnings := make([]string, len(ws))
-	for i, w := range ws {
-		warnings[i] = w.String()
+// read reads and validates the configuration of the command line. The warnings are lines
+// with positions.
+func read(o options) (*conf.Config, []string, error) {
+	if o.config == noConfig {
+		return readNone(o.strongSwan)
 	}
-	return c, warnings, err
-}
-
-// loadOrNone is load, where "none" is a configuration without connections.
-func loadOrNone(file string) (*conf.Config, []string, error) {
-	if file == noConfig {
-		return conf.Default(), nil, nil
-	}
-	c, warnings, err := load(file)
-	if file == defaultConfig && errors.Is(err, fs.ErrNotExist) {
+	c, ws, err := load.File(o.config, o.strongSwan)
+	if o.config == defaultConfig && !exists(o.config) {
 		err = fmt.Errorf("%w; write one (see goike.toml(5)), name another with --config, or start without connections: --config none", err)
 	}
-	return c, warnings, err
+	return c, lines(ws), err
+}
+
+// readNone is a configuration without connections.
+func readNone(strongSwan string) (*conf.Config, []string, error) {
+	c := conf.Default()
+	if strongSwan == "" {
+		return c, nil, nil
+	}
+	ws, err := swan.LoadCharon(strongSwan, c)
+	return c, lines(ws), err
+}
+
+func lines(ws []conf.Warning) []string {
+	out := make([]string, len(ws))
+	for i, w := range ws {
+		out[i] = w.String()
+	}
+	return out
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // errUnchanged says that a reload has changed nothing.
@@ -43,10 +59,10 @@ var errUnchanged = errors.New("the configuration was not changed")
 // reload reads the configuration again. A file with errors changes nothing, and so does
 // a dry run, of which nothing is logged either. What control clients have loaded stays.
 func (d *daemon) reload(dryRun bool) control.Reloaded {
-	if d.opts.config == noConfig {
+	if d.opts.config == noConfig && d.opts.strongSwan == "" {
 		return control.Reloaded{Err: errors.New("nothing to reload: goiked was started with --config none")}
 	}
-	c, warnings, err := load(d.opts.config)
+	c, warnings, err := read(d.opts)
 	r := control.Reloaded{Warnings: warnings}
 	if err == nil {
 		c, err = d.loaded.beside(c)

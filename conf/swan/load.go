@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/goike/goike/conf"
-	"github.com/goike/goike/crypto/id"
 )
 
 // IsTOML tells whether a file is goike's own format by its name, and not strongSwan's.
@@ -124,7 +123,7 @@ func (l *loader) validate(c *conf.Config, root *Section, file string) {
 		}
 	}
 	for i, conn := range c.Connections {
-		if _, ok := c.SharedKey(conn, conn.Local.ID, conn.Remote.ID); !ok && !(conn.Remote.ID.Kind == id.Any && len(c.Secrets) > 0) {
+		if !c.HasKey(conn) {
 			l.warn(list.Sections[i].At, "connection %s: no secret of secrets.ike is for its identities, so that it cannot authenticate; a control client can load one (swanctl --load-creds)", word(conn.Name))
 		}
 	}

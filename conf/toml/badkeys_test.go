@@ -23,11 +23,11 @@ func errorsOf(t *testing.T, err error) conf.Errors {
 
 func TestBadKeys(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
-		{`daemon: ipsec.configuration_mode = ¦"advanced"`, `ipsec.configuration_mode "advanced" is not supported yet; allowed: "normal"`},
-		{`daemon: ipsec.configuration_mode = ¦"normale"`, `ipsec.configuration_mode is "normale"; allowed: "normal"`},
-		{`daemon: ipsec.conf_files = ¦["/etc/swanctl/*.conf"]`, `ipsec.conf_files is not supported yet; allowed: `},
-		{`daemon: ipsec.conf_files = ¦"x"`, `ipsec.conf_files is not supported yet`},
-		{`daemon: ipsec.conf_files = ¦1`, `ipsec.conf_files is an integer; allowed: a string, or a list of them`},
+		{`daemon: ipsec.configuration_mode = ¦"normale"`, `ipsec.configuration_mode is "normale"; allowed: "normal", "advanced"`},
+		{`daemon: ipsec.conf_files = ¦["/etc/swanctl/*.conf"]`, `ipsec.conf_files is there, but configuration_mode is "normal"; allowed with it: "advanced"`},
+		{`daemon: ipsec.conf_files = ["a.conf", ¦""]`, `ipsec.conf_files holds ""; allowed: names of files`},
+		{`daemon: ipsec.conf_files = ["a.conf", ¦"[a"]`, `ipsec.conf_files holds "[a"; allowed: names of files`},
+		{`daemon: ipsec.conf_files = ¦1`, `ipsec.conf_files is an integer; allowed: names of files, in which * and ? stand for any characters, or a list of them`},
 		{`daemon: ipsec.unique_ids = ¦true`, `ipsec.unique_ids is true; allowed: "yes", "replace", "no", "never", "keep"`},
 		{`daemon: ipsec.unique_ids = ¦"Yes"`, `ipsec.unique_ids is "Yes"; allowed: "yes"`},
 		{`daemon: ipsec.ipcomp = ¦"no"`, `ipsec.ipcomp is a string; allowed: true, false`},
@@ -69,7 +69,7 @@ func TestBadKeys(t *testing.T) {
 		{`daemon: ¦phase1x = 1`, `key phase1x stands before the first section; allowed there: no key`},
 		{`daemon: ¦pre_shared_key = "xxxx"`, `key pre_shared_key stands before the first section; allowed there: no key; did you mean pre_shared_key in [[phase1]]?`},
 		{`daemon: ¦dataplain.backend = "auto"`, `unknown section dataplain; did you mean dataplane?`},
-		{`daemon: ¦nothing.x = "auto"`, `unknown section nothing; allowed: phase1, ipsec, network,`},
+		{`daemon: ¦nothing.x = "auto"`, `unknown section nothing; allowed: phase1, secret, ipsec, network,`},
 		{`daemon: ¦phase2.x = "auto"`, `section phase2 belongs to no phase1; allowed: [[phase1.phase2]]`},
 		{`daemon: ¦log = "x"`, `log is a string; allowed: a section [log]`},
 		{`daemon: log.¦"a key\u001b[2J" = 1`, `unknown key "a key\x1b[2J" in [log]; allowed: level, format, levels`},

@@ -90,6 +90,12 @@ func TestManualExamples(t *testing.T) {
 			switch {
 			case strings.HasSuffix(line, `..."`):
 				continue // abridged
+			case label == "[[secret]]" && key == "owners":
+				text = document("") + "[[secret]]\n" + line + "\nkey = \"a secret that is long enough\"\n"
+			case label == "[[secret]]":
+				text = document("") + "[[secret]]\n" + line + "\n"
+			case key == "conf_files":
+				text = document(where + line + "\ndaemon: ipsec.configuration_mode = \"advanced\"")
 			case key == "pre_shared_key_file":
 				text = strings.Replace(text, `pre_shared_key = "a secret that is long enough"`, "", 1)
 			case line == `mode = "transport"`:

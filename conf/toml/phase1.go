@@ -80,7 +80,7 @@ func (r *reader) phase1(i int, from *table) {
 	r.conf.Connections = append(r.conf.Connections, p.conn)
 	fill(s, phase1Keys, from, p)
 	p.conn.Proposals = s.proposals(crypto.IKE, &p.algs)
-	s.secret(p)
+	p.conn.PSK = s.secret(p.key, p.keyFile)
 	if !p.peerID {
 		p.conn.Remote.ID = conf.GatewayID(p.conn.Gateway)
 	}
@@ -145,7 +145,7 @@ func readAuth(set func(*phase1, conf.AuthMethod)) func(scope, *phase1, *item) {
 }
 
 func readIdentifier(s scope, p *phase1, it *item) {
-	i, ok := s.identity(it, allowedID)
+	i, ok := s.identity(it.name, it.value, allowedID)
 	if ok && i.Kind == id.Any {
 		s.bad(it.name, it.value.at, "is %s, which names no one; allowed: %s, or no identifier for the address in use", show(it.text), allowedID)
 	} else if ok && i.IsWildcard() {
@@ -156,24 +156,24 @@ func readIdentifier(s scope, p *phase1, it *item) {
 }
 
 func readPeerIdentifier(s scope, p *phase1, it *item) {
-	if i, ok := s.identity(it, allowedID+`, with wildcards, or "%any"`); ok {
+	if i, ok := s.identity(it.name, it.value, allowedID+`, with wildcards, or "%any"`); ok {
 		p.conn.Remote.ID = i
 	}
 	p.peerID = true
 }
 
-func (s scope) identity(it *item, allowed string) (id.ID, bool) {
-	text, ok := s.text(it.name, it.value, allowed)
+func (s scope) identity(key string, v value, allowed string) (id.ID, bool) {
+	text, ok := s.text(key, v, allowed)
 	if !ok {
 		return id.ID{}, false
 	}
 	if text == "" {
-		s.bad(it.name, it.value.at, "is empty; allowed: %s", allowed)
+		s.bad(key, v.at, "is empty; allowed: %s", allowed)
 		return id.ID{}, false
 	}
 	i, err := id.Parse(text)
 	if err != nil {
-		s.bad(it.name, it.value.at, "cannot be used: %v; allowed: %s", err, allowed)
+		s.bad(key, v.at, "cannot be used: %v; allowed: %s", err, allowed)
 	}
 	return i, err == nil
 }

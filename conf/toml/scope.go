@@ -19,8 +19,10 @@ type reader struct {
 	places  map[conf.Place]int  // where each setting stands
 	spoiled map[conf.Place]bool // settings with an error
 	ipcomp  bool                // ipsec.ipcomp
-	secrets secretFiles
-	psk     int // offset of the first secret in the document; -1: there is none
+	// advanced is ipsec.configuration_mode = "advanced".
+	advanced bool
+	secrets  secretFiles
+	psk      int // offset of the first secret in the document; -1: there is none
 }
 
 // scope is the part of a document that one table is: it knows how its keys are

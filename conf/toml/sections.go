@@ -1,6 +1,7 @@
 package toml
 
 import (
+	"path/filepath"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -8,14 +9,9 @@ import (
 	"github.com/goike/goike/conf"
 )
 
-// What a key stands for that is not supported yet.
-const (
-	withoutAdvanced = `allowed: configuration_mode = "normal" and no conf_files`
-)
-
 var ipsecKeys = []key[*conf.Config]{
-	laterWord[*conf.Config]("configuration_mode", "normal", "advanced"),
-	laterText[*conf.Config]("conf_files", true, withoutAdvanced),
+	{"configuration_mode", readMode},
+	{"conf_files", readConfFiles},
 	word("unique_ids", func(c *conf.Config) *conf.UniqueIDs { return &c.UniqueIDs },
 		served(conf.UniqueReplace), []choice[conf.UniqueIDs]{{word: "replace", is: conf.UniqueReplace}},
 		served(conf.UniqueNo, conf.UniqueNever, conf.UniqueKeep)),
@@ -100,7 +96,8 @@ type sectionKeys struct {
 }
 
 func init() {
-	sections = append(sections, sectionKeys{"[[phase1]]", names(phase1Keys)}, sectionKeys{"[[phase1.phase2]]", names(phase2Keys)})
+	sections = append(sections, sectionKeys{"[[phase1]]", names(phase1Keys)}, sectionKeys{"[[phase1.phase2]]", names(phase2Keys)},
+		sectionKeys{"[[secret]]", names(secretKeys)})
 	for _, d := range daemonSections {
 		sections = append(sections, sectionKeys{"[" + d.name + "]", names(d.keys)})
 	}
@@ -109,17 +106,23 @@ func init() {
 // document reads the tree of a whole document.
 func (r *reader) document(root *table) {
 	for _, it := range root.keys {
-		if it.name == "phase1" {
+		switch {
+		case it.name == "phase1":
 			for i, t := range r.tables(it, "[[phase1]]") {
 				r.phase1(i, t)
 			}
-			continue
-		}
-		if !r.daemonSection(it) {
+		case it.name == "secret":
+			for _, t := range r.tables(it, "[[secret]]") {
+				r.sharedSecret(t)
+			}
+		case !r.daemonSection(it):
 			r.unknownSection(it)
 		}
 	}
 	r.compress()
+	if at, ok := r.places[conf.Daemon("ipsec.conf_files")]; ok && len(r.conf.ConfFiles) > 0 && !r.advanced && !r.spoiled[conf.Daemon("ipsec.conf_files")] {
+		r.error(at, `ipsec.conf_files is there, but configuration_mode is "normal"; allowed with it: "advanced"`)
+	}
 }
 
 func (r *reader) daemonSection(it *item) bool {
@@ -147,7 +150,7 @@ func (r *reader) unknownSection(it *item) {
 		r.error(it.at, "section phase2 belongs to no phase1; allowed: [[phase1.phase2]] behind its [[phase1]]")
 		return
 	}
-	known := []string{"phase1"}
+	known := []string{"phase1", "secret"}
 	for _, d := range daemonSections {
 		known = append(known, d.name)
 	}
@@ -195,6 +198,38 @@ func (r *reader) tables(it *item, label string) []*table {
 		ts = append(ts, v.table)
 	}
 	return ts
+}
+
+// readMode reads whether files in strongSwan's syntax belong to the configuration.
+func readMode(s scope, c *conf.Config, it *item) {
+	word("configuration_mode", func(*conf.Config) *bool { return &s.advanced },
+		[]choice[bool]{{word: "normal"}, {word: "advanced", is: true}}).read(s, c, it)
+}
+
+// readConfFiles reads names of files. Relative ones begin at the directory of this one.
+func readConfFiles(s scope, c *conf.Config, it *item) {
+	const allowed = "names of files, in which * and ? stand for any characters"
+	if it.kind == unstable.Array && len(it.list) == 0 {
+		return
+	}
+	list, ok := s.list(it, allowed)
+	if !ok {
+		return
+	}
+	for _, v := range list {
+		path, ok := s.text(it.name, v, allowed)
+		if !ok {
+			continue
+		}
+		if _, err := filepath.Match(path, ""); err != nil || path == "" {
+			s.bad(it.name, v.at, "holds %s; allowed: %s", show(v.text), allowed)
+			continue
+		}
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(filepath.Dir(s.file), path)
+		}
+		c.ConfFiles = append(c.ConfFiles, path)
+	}
 }
 
 func readClamp(s scope, _ *conf.Config, it *item) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/goike/goike/conf"
 )
 
 // Everything that is wrong is told at once, in the order of the file, and nothing
@@ -309,5 +311,71 @@ func TestSecretFile(t *testing.T) {
 		case err != nil && strings.Contains(err.Error(), "a secret"):
 			t.Errorf("%s: shows the secret: %v", c.path, err)
 		}
+	}
+}
+
+// A key may be a credential that systemd gives the service.
+func TestCredential(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "branch"), "a secret of some length\n", 0o400)
+	load := func(path string) (*conf.Config, error) {
+		text := strings.Replace(document(""), `pre_shared_key = "a secret that is long enough"`, fmt.Sprintf("pre_shared_key_file = %q", path), 1)
+		c, _, err := Parse("goike.toml", []byte(text))
+		return c, err
+	}
+	if _, err := load("credential:branch"); err == nil || !strings.Contains(err.Error(), "LoadCredential=branch:FILE; here there are none ($CREDENTIALS_DIRECTORY is not set)") {
+		t.Error(err)
+	}
+	t.Setenv(credentialsDir, dir)
+	if c, err := load("credential:branch"); err != nil || string(c.Connections[0].PSK) != "a secret of some length" {
+		t.Error(err)
+	}
+	for path, want := range map[string]string{
+		"credential:": "names no credential", "credential:../branch": "names no credential", "credential:none": "no such file or directory",
+	} {
+		if _, err := load(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// Keys by identity serve connections that have none, the nearest owner first.
+func TestSecrets(t *testing.T) {
+	const keyless = `[[phase1]]
+name = "site"
+remote_gateway = "198.51.100.2"
+identifier = "hq.example.org"
+peer_identifier = "branch.example.net"
+`
+	for _, c := range []struct{ secrets, want, err string }{
+		{"", "", `1:1: "site" has no key to authenticate with`},
+		{"[[secret]]\nkey = 'for anyone at all'\n", "for anyone at all", ""},
+		{"[[secret]]\nkey = 'for anyone at all'\n[[secret]]\nowners = '*.example.net'\nkey = 'for the wildcard'\n", "for the wildcard", ""},
+		{"[[secret]]\nowners = ['x', 'branch.example.net']\nkey = 'for the branch itself'\n[[secret]]\nowners = '*.example.net'\nkey = 'for the wildcard'\n", "for the branch itself", ""},
+		{"[[secret]]\nowners = 'other.example.net'\nkey = 'for somebody else'\n", "", "has no key to authenticate with"},
+		{"[[secret]]\nowners = 'other.example.net'\n", "", "6:1: secret has no key; allowed: key or key_file"},
+		{"[[secret]]\nowners = 1\nkey = 'for nobody at all'\n", "", "7:10: secret.owners is an integer"},
+		{"[[secret]]\nowners = ''\nkey = 'for nobody at all'\n", "", "7:10: secret.owners is empty"},
+		{"[[secret]]\nkey = 1\n", "", "7:7: secret.key is an integer"},
+		{"[[secret]]\nkey = 'for nobody at all'\nkey_file = 'x'\n", "", "8:1: secret.key_file and secret.key are both given"},
+		{"[[secret]]\nkeys = 'for nobody at all'\n", "", "7:1: unknown key keys in [[secret]]; did you mean key?"},
+	} {
+		conn, _, err := parse("goike.toml", []byte(keyless+c.secrets), noFiles)
+		switch {
+		case c.err != "":
+			if err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), "for nobody") {
+				t.Errorf("%s: %v, want %s", c.secrets, err, c.err)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", c.secrets, err)
+		default:
+			got, _ := conn.SharedKey(conn.Connections[0], conn.Connections[0].Local.ID, conn.Connections[0].Remote.ID)
+			if string(got) != c.want {
+				t.Errorf("%s: another key", c.secrets)
+			}
+		}
+	}
+	if _, _, err := parse("goike.toml", []byte(keyless+"[ipsec]\nconfiguration_mode = 'advanced'\nconf_files = 'a.conf'\n"), noFiles); err != nil {
+		t.Error(err)
 	}
 }
