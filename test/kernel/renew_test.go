@@ -86,7 +86,7 @@ func TestReauthentication(t *testing.T) {
 			case !c.before:
 				most = sent / 5
 			case c.swanPeer:
-				most = min(early(t, w.A)+late(t, w.A)+late(t, w.B), 10*strings.Count(g.Log(), "phase 1 established")) // 0.1 s each
+				most = min(early(t, w.A)+late(t, w.A)+late(t, w.B), slowest*strings.Count(g.Log(), "phase 1 established"))
 			}
 			if len(lost) > most || sent < 1000 {
 				t.Errorf("%d of %d packets were lost, %d may be: %v: %s\nA: %s\nB: %s", len(lost), sent, most, lost, last(g.Log(), 60),
