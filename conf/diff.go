@@ -196,7 +196,7 @@ func behaviorVerdict(a, b *Connection) Verdict {
 
 var connectionKeys = []field[Connection]{
 	{"key_exchange", part(func(c Connection) any { return c.Version }), nil},
-	{"remote_gateway", part(func(c Connection) any { return c.Gateway }), nil},
+	{"remote_gateway", part(func(c Connection) any { return c.Gateways }), nil},
 	{"local_address", part(func(c Connection) any { return [...]string{c.LocalAddr.String(), c.LocalInterface} }), nil},
 	{"remote port", part(func(c Connection) any { return c.RemotePort }), nil},
 	{"proposals", part(func(c Connection) any { return c.Proposals }), nil},

@@ -14,7 +14,7 @@ import (
 
 func sample(name string) *Connection {
 	c := DefaultConnection()
-	c.Name, c.Gateway = name, Gateway{Prefix: netip.MustParsePrefix("198.51.100.2/32")}
+	c.Name, c.Gateways = name, Gateways{{Prefix: netip.MustParsePrefix("198.51.100.2/32")}}
 	c.Proposals = crypto.DefaultProposals(crypto.IKE)
 	c.PSK = crypto.Secret("a secret that nobody sees")
 	c.Children = []*Child{sampleChild("lan"), sampleChild("dmz")}
@@ -109,8 +109,8 @@ func TestDiffKnowsTheKernel(t *testing.T) {
 func touch(t *testing.T, v reflect.Value) {
 	t.Helper()
 	switch x := v.Addr().Interface().(type) {
-	case *Gateway:
-		*x = Gateway{Host: "example.org"}
+	case *Gateways:
+		*x = Gateways{{Host: "example.org"}}
 	case *netip.Addr:
 		*x = netip.MustParseAddr("192.0.2.9")
 	case *Auth:

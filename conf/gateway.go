@@ -110,8 +110,8 @@ const hostNameChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234
 
 // GatewayID is the identity that a peer is expected to have when none is
 // configured: its address, or any where that is not known.
-func GatewayID(g Gateway) id.ID {
-	addr, ok := g.Single()
+func GatewayID(gs Gateways) id.ID {
+	addr, ok := gs.Single()
 	if !ok {
 		return id.ID{}
 	}

@@ -155,6 +155,9 @@ type Gateway struct {
 	Any    bool
 }
 
+// Gateways is remote_gateway: what the peer may be, and where it is called, in this order.
+type Gateways []Gateway
+
 // Auth is one side's authentication.
 type Auth struct {
 	Method AuthMethod
@@ -168,7 +171,7 @@ type Auth struct {
 type Connection struct {
 	Name           string
 	Version        Version
-	Gateway        Gateway
+	Gateways       Gateways
 	LocalAddr      netip.Addr // invalid: any
 	LocalInterface string     // local_address named an interface
 	RemotePort     uint16     // 500

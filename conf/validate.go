@@ -3,6 +3,7 @@ package conf
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,21 +166,27 @@ func (v *validator) name(at Place, what, name string) bool {
 }
 
 func (v *validator) gateway(at Place, c *Connection) {
-	g := c.Gateway
-	switch {
-	case g.Host == "" && !g.Prefix.IsValid() && !g.Any:
-		v.error(at.key("remote_gateway"), nil, "%s has no remote_gateway; allowed: %s", quoted(c.Name), AllowedGateway)
+	gs := c.Gateways
+	here := at.key("remote_gateway")
+	if len(gs) == 0 || slices.Contains(gs, Gateway{}) {
+		v.error(here, nil, "%s has no remote_gateway; allowed: %s", quoted(c.Name), AllowedGateway)
 		return
-	case c.Behavior != ResponderOnly && !g.Dialable():
-		v.error(at.key("connection_behavior"), []Place{at.key("remote_gateway")},
-			"connection_behavior is %q, but remote_gateway %q is no single peer to call; allowed with it: \"responder-only\"", c.Behavior, g)
 	}
-	if g.Prefix.IsValid() && c.LocalAddr.IsValid() && g.Prefix.Addr().Is4() != c.LocalAddr.Is4() {
-		v.error(at.key("local_address"), []Place{at.key("remote_gateway")},
-			"local_address %s and remote_gateway %s are of different address families; allowed: both IPv4 or both IPv6", c.LocalAddr, g)
+	if c.Behavior != ResponderOnly && !gs.Dialable() {
+		v.error(at.key("connection_behavior"), []Place{here},
+			"connection_behavior is %q, but remote_gateway %q is no single peer to call; allowed with it: \"responder-only\"", c.Behavior, gs)
 	}
-	if addr, ok := g.Single(); ok && addr == c.LocalAddr {
-		v.error(at.key("local_address"), []Place{at.key("remote_gateway")}, "local_address and remote_gateway are both %s; allowed: two hosts", addr)
+	for i, g := range gs {
+		if slices.Contains(gs[:i], g) {
+			v.error(here, nil, "remote_gateway holds %s twice; allowed: each once", g)
+		}
+		if addr, ok := g.Single(); ok && addr == c.LocalAddr {
+			v.error(at.key("local_address"), []Place{here}, "local_address and remote_gateway are both %s; allowed: two hosts", addr)
+		}
+	}
+	if c.LocalAddr.IsValid() && !slices.ContainsFunc(gs, func(g Gateway) bool { return !g.Prefix.IsValid() || g.Prefix.Addr().Is4() == c.LocalAddr.Is4() }) {
+		v.error(at.key("local_address"), []Place{here},
+			"local_address %s and remote_gateway %s are of different address families; allowed: both IPv4 or both IPv6", c.LocalAddr, gs)
 	}
 }
 

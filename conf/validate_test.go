@@ -57,10 +57,10 @@ func TestValidate(t *testing.T) {
 		{conn(func(c *Connection) { c.Name = "a\x1b[2J" }), `0/-1 name 0: name "a\x1b[2J" cannot be used`},
 		{conn(func(c *Connection) { c.Name = "a\nb" }), `0/-1 name 0: name (several lines of text) cannot be used`},
 		{conn(func(c *Connection) { c.Name = strings.Repeat("x", 129) }), `0/-1 name 0: name "` + strings.Repeat("x", 64) + `"... cannot be used`},
-		{conn(func(c *Connection) { c.Gateway = Gateway{} }), `0/-1 remote_gateway 0: "a" has no remote_gateway`},
-		{conn(func(c *Connection) { c.Gateway = Gateway{Any: true} }), `0/-1 connection_behavior 0: connection_behavior is "start", but remote_gateway "any"`},
+		{conn(func(c *Connection) { c.Gateways = Gateways{{}} }), `0/-1 remote_gateway 0: "a" has no remote_gateway`},
+		{conn(func(c *Connection) { c.Gateways = Gateways{{Any: true}} }), `0/-1 connection_behavior 0: connection_behavior is "start", but remote_gateway "any"`},
 		{conn(func(c *Connection) {
-			c.Gateway, c.Behavior = Gateway{Prefix: netip.MustParsePrefix("10.0.0.0/8")}, OnDemand
+			c.Gateways, c.Behavior = Gateways{{Prefix: netip.MustParsePrefix("10.0.0.0/8")}}, OnDemand
 		}),
 			`0/-1 connection_behavior 0: connection_behavior is "on-demand", but remote_gateway "10.0.0.0/8"`},
 		{conn(func(c *Connection) { c.LocalAddr = netip.MustParseAddr("fd00::1") }), "0/-1 local_address 0: local_address fd00::1 and remote_gateway 198.51.100.2 are of different"},
@@ -122,7 +122,7 @@ func TestValidate(t *testing.T) {
 func TestFine(t *testing.T) {
 	for name, change := range map[string]func(*Connection){
 		"no child":                   func(c *Connection) { c.Children = nil },
-		"any that has to call":       func(c *Connection) { c.Gateway, c.Behavior = Gateway{Any: true}, ResponderOnly },
+		"any that has to call":       func(c *Connection) { c.Gateways, c.Behavior = Gateways{{Any: true}}, ResponderOnly },
 		"nothing expires":            func(c *Connection) { c.Lifetime, c.Children[0].Lifetime = Forever, Forever },
 		"a short life without rekey": func(c *Connection) { c.Rekey, c.Lifetime = false, time.Second },
 		"transport of addresses": func(c *Connection) {

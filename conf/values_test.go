@@ -89,7 +89,7 @@ func TestGateway(t *testing.T) {
 func TestGatewayID(t *testing.T) {
 	for text, want := range map[string]string{"192.0.2.1": "1 c0000201", "2001:db8::1": "5 20010db8000000000000000000000001", "any": "0 ", "192.0.2.0/24": "0 ", "a.b": "0 "} {
 		g, err := ParseGateway(text)
-		i := GatewayID(g)
+		i := GatewayID(Gateways{g})
 		if got := fmt.Sprintf("%d %x", i.Kind, i.Data); err != nil || got != want {
 			t.Errorf("%s: %s, %v", text, got, err)
 		}
@@ -141,5 +141,41 @@ func TestErrors(t *testing.T) {
 	SortWarnings(ws)
 	if fmt.Sprint(ws) != "[a:1:1: y a:2:1: x]" {
 		t.Error(ws)
+	}
+}
+
+// Several gateways are called in their order, are no single address, and cover what each
+// of them covers.
+func TestGateways(t *testing.T) {
+	gateways := func(words ...string) (gs Gateways) {
+		for _, w := range words {
+			g, err := ParseGateway(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			gs = append(gs, g)
+		}
+		return gs
+	}
+	for _, c := range []struct {
+		gs                    Gateways
+		text                  string
+		dialable, covers, any bool
+	}{
+		{gateways("192.0.2.1"), "192.0.2.1", true, true, false},
+		{gateways("198.51.100.0/24", "gw.example.org"), "198.51.100.0/24, gw.example.org", true, false, false},
+		{gateways("198.51.100.0/24", "192.0.2.0/24"), "198.51.100.0/24, 192.0.2.0/24", false, true, false},
+		{gateways("198.51.100.1", "any"), "198.51.100.1, any", true, true, true},
+		{nil, "", false, false, false},
+	} {
+		if c.gs.String() != c.text || c.gs.Dialable() != c.dialable || c.gs.Covers(netip.MustParseAddr("192.0.2.1")) != c.covers || c.gs.Any() != c.any {
+			t.Errorf("%s: %v", c.text, c.gs)
+		}
+		if a, ok := c.gs.Single(); ok != (c.text == "192.0.2.1") || ok && a.String() != c.text {
+			t.Errorf("%s is the single address %s, %v", c.text, a, ok)
+		}
+	}
+	if i := GatewayID(gateways("192.0.2.1", "192.0.2.2")); i.Kind != 0 {
+		t.Errorf("of two addresses one is expected as identity: %s", i)
 	}
 }

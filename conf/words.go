@@ -3,6 +3,8 @@ package conf
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 )
 
 // The words of the enumerations, as configuration files, screens and JSON have them.
@@ -74,3 +76,40 @@ func (g Gateway) Single() (netip.Addr, bool) {
 
 // Dialable tells whether the gateway names one host, so that it can be called.
 func (g Gateway) Dialable() bool { return g.Host != "" || g.Prefix.IsSingleIP() }
+
+// Covers tells whether an address is one of the gateway's, as far as that is known
+// without resolving names.
+func (g Gateway) Covers(a netip.Addr) bool {
+	return g.Any || g.Prefix.IsValid() && g.Prefix.Contains(a)
+}
+
+// String returns the gateways as the configuration writes them, with commas.
+func (gs Gateways) String() string { return strings.Join(gs.Words(), ", ") }
+
+// Words returns each gateway as the configuration writes it.
+func (gs Gateways) Words() []string {
+	words := make([]string, len(gs))
+	for i, g := range gs {
+		words[i] = g.String()
+	}
+	return words
+}
+
+// Single returns the address of gateways that are one address.
+func (gs Gateways) Single() (netip.Addr, bool) {
+	if len(gs) != 1 {
+		return netip.Addr{}, false
+	}
+	return gs[0].Single()
+}
+
+// Dialable tells whether one of the gateways can be called.
+func (gs Gateways) Dialable() bool { return slices.ContainsFunc(gs, Gateway.Dialable) }
+
+// Covers tells whether an address is one of theirs, as Gateway.Covers does.
+func (gs Gateways) Covers(a netip.Addr) bool {
+	return slices.ContainsFunc(gs, func(g Gateway) bool { return g.Covers(a) })
+}
+
+// Any tells whether the peer may have every address.
+func (gs Gateways) Any() bool { return slices.ContainsFunc(gs, func(g Gateway) bool { return g.Any }) }

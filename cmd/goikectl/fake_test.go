@@ -162,9 +162,9 @@ func traffic(list ...string) []wire.Selector {
 
 func fqdn(s string) id.ID { return id.ID{Kind: id.FQDN, Data: s} }
 
-func host(s string) conf.Gateway {
+func host(s string) conf.Gateways {
 	a := netip.MustParseAddr(s)
-	return conf.Gateway{Prefix: netip.PrefixFrom(a, a.BitLen())}
+	return conf.Gateways{{Prefix: netip.PrefixFrom(a, a.BitLen())}}
 }
 
 func at(seconds int) ike.Instant { return fakeNow.Add(time.Duration(seconds) * time.Second) }
@@ -179,12 +179,12 @@ func newFake() *fake {
 	return &fake{
 		sinks: make(map[int]func(control.Event)), sas: sampleSAs(),
 		config: &conf.Config{Connections: []*conf.Connection{
-			{Name: "site", Version: conf.IKEv2, LocalAddr: netip.MustParseAddr("192.0.2.2"), Gateway: host("198.51.100.2"), Local: conf.Auth{ID: fqdn("a.example.org")},
+			{Name: "site", Version: conf.IKEv2, LocalAddr: netip.MustParseAddr("192.0.2.2"), Gateways: host("198.51.100.2"), Local: conf.Auth{ID: fqdn("a.example.org")},
 				Remote: conf.Auth{ID: fqdn("b.example.org")}, PSK: crypto.Secret("very secret"), KeyingTries: 3, Children: []*conf.Child{lan, voice}},
-			{Name: "hq", Gateway: conf.Gateway{Host: "hq.example.org"}, LocalInterface: "eth0", Local: conf.Auth{ID: fqdn("a.example.org")}, KeyingTries: 3, Children: []*conf.Child{all}},
-			{Name: "büro 東京", Gateway: host("2001:db8::7"), Local: conf.Auth{ID: fqdn("tokyo.example.org")}, KeyingTries: 0, Children: []*conf.Child{all}},
-			{Name: "road", Gateway: conf.Gateway{Any: true}, Behavior: conf.ResponderOnly, Local: conf.Auth{ID: fqdn("a.example.org")}, Children: []*conf.Child{all}},
-			{Name: "lab", Gateway: host("203.0.113.9"), Behavior: conf.OnDemand, Children: []*conf.Child{hosts}},
+			{Name: "hq", Gateways: conf.Gateways{{Host: "hq.example.org"}}, LocalInterface: "eth0", Local: conf.Auth{ID: fqdn("a.example.org")}, KeyingTries: 3, Children: []*conf.Child{all}},
+			{Name: "büro 東京", Gateways: host("2001:db8::7"), Local: conf.Auth{ID: fqdn("tokyo.example.org")}, KeyingTries: 0, Children: []*conf.Child{all}},
+			{Name: "road", Gateways: conf.Gateways{{Any: true}}, Behavior: conf.ResponderOnly, Local: conf.Auth{ID: fqdn("a.example.org")}, Children: []*conf.Child{all}},
+			{Name: "lab", Gateways: host("203.0.113.9"), Behavior: conf.OnDemand, Children: []*conf.Child{hosts}},
 		}},
 		conns: []control.ConnState{
 			{Conn: "site", State: "up", NextTry: ike.Never, LastAt: ike.Never},

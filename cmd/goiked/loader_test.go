@@ -61,7 +61,7 @@ func (d *desk) fitted(_ context.Context, c *conf.Config) (*conf.Config, []string
 func someConn(name string, lifetime time.Duration) *conf.Connection {
 	addr := netip.MustParseAddr("192.0.2.1")
 	return &conf.Connection{
-		Name: name, Gateway: conf.Gateway{Prefix: netip.PrefixFrom(addr, 32)}, Lifetime: lifetime, Margin: time.Minute, Rekey: true,
+		Name: name, Gateways: conf.Gateways{{Prefix: netip.PrefixFrom(addr, 32)}}, Lifetime: lifetime, Margin: time.Minute, Rekey: true,
 		Proposals: crypto.DefaultProposals(crypto.IKE), DPDDelay: time.Minute, DPDFailures: 5, FragmentSize: 1280,
 	}
 }

@@ -145,11 +145,16 @@ func withIfID(c *conf.Connection, id uint32) *conf.Connection {
 
 // tunnelMTU is what fits a tunnel on the way to the peer, as far as that is known.
 func tunnelMTU(c *conf.Connection) int {
-	mtu := 1500
-	if p := c.Gateway.Prefix; p.IsValid() && p.IsSingleIP() {
-		mtu = pathMTU(p.Addr())
+	known := []int{}
+	for _, g := range c.Gateways {
+		if a, ok := g.Single(); ok {
+			known = append(known, pathMTU(a))
+		}
 	}
-	return max(mtu-tunnelOverhead, leastTunnelMTU)
+	if len(known) == 0 {
+		known = append(known, 1500)
+	}
+	return max(slices.Min(known)-tunnelOverhead, leastTunnelMTU)
 }
 
 func pathMTU(to netip.Addr) int { return hostnet.PathMTU(to, outerMark) }

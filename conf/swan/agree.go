@@ -28,9 +28,9 @@ func (s *scope) agree(c *connection) {
 		return
 	}
 	c.conn.DPDAction, c.conn.Behavior = first.dpd, first.start.behavior()
-	if c.conn.Behavior != conf.ResponderOnly && !c.conn.Gateway.Dialable() {
+	if c.conn.Behavior != conf.ResponderOnly && !c.conn.Gateways.Dialable() {
 		first.scope.error(first.scope.place("start_action"), "start_action",
-			"start_action of %s needs a peer to call, but remote_addrs names no single one (%s); allowed with it: start_action = none", first.scope.what, c.conn.Gateway)
+			"start_action of %s needs a peer to call, but remote_addrs names no single one (%s); allowed with it: start_action = none", first.scope.what, c.conn.Gateways)
 		c.conn.Behavior = conf.ResponderOnly
 	}
 }

@@ -103,7 +103,7 @@ func Connection(name string, s *Section) (*conf.Connection, []Warning, error) {
 func (r *report) connection(name string, sec *Section) *conf.Connection {
 	unique := conf.UniqueNo
 	c := &connection{conn: conf.DefaultConnection()}
-	c.conn.Name, c.conn.Gateway, c.conn.UniqueIDs = name, conf.Gateway{Any: true}, &unique
+	c.conn.Name, c.conn.Gateways, c.conn.UniqueIDs = name, conf.Gateways{{Any: true}}, &unique
 	c.conn.Proposals, c.conn.KeyingTries, c.conn.DPDDelay = crypto.DefaultProposals(crypto.IKE), 1, 0
 	s := &scope{report: r, Section: sec, what: "connection " + word(name)}
 	fill(s, connectionOptions, c)
@@ -215,29 +215,30 @@ func readLocalAddrs(s *scope, o *Option, c *connection) {
 
 func anyAddr(s string) bool { return s == "%any" || s == "0.0.0.0" || s == "::" }
 
-// readRemoteAddrs takes one address, host name or network, or any.
+// readRemoteAddrs takes addresses, host names and networks, or any.
 func readRemoteAddrs(s *scope, o *Option, c *connection) {
-	const allowed = "one address, host name or network in CIDR notation, or %any"
-	list := o.list()
-	switch word := list[0]; {
-	case len(list) > 1:
-		s.bad(o, "has %d addresses; goike does not take several yet: write %s, and another connection for each other one", len(list), allowed)
-		return
-	case anyAddr(word):
-		return
-	case word == "%any4":
-		c.conn.Gateway = conf.Gateway{Prefix: netip.PrefixFrom(netip.IPv4Unspecified(), 0)}
-		return
-	case word == "%any6":
-		c.conn.Gateway = conf.Gateway{Prefix: netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
-		return
+	const allowed = "addresses, host names and networks in CIDR notation, or %any"
+	c.conn.Gateways = nil
+	for _, text := range o.list() {
+		g, err := gateway(text)
+		if err != nil {
+			s.bad(o, "%s %s; allowed: %s", show(text), err, allowed)
+			continue
+		}
+		c.conn.Gateways = append(c.conn.Gateways, g)
 	}
-	g, err := conf.ParseGateway(list[0])
-	if err != nil {
-		s.bad(o, "%s %s; allowed: %s", show(list[0]), err, allowed)
-		return
+}
+
+func gateway(text string) (conf.Gateway, error) {
+	switch {
+	case anyAddr(text):
+		return conf.Gateway{Any: true}, nil
+	case text == "%any4":
+		return conf.Gateway{Prefix: netip.PrefixFrom(netip.IPv4Unspecified(), 0)}, nil
+	case text == "%any6":
+		return conf.Gateway{Prefix: netip.PrefixFrom(netip.IPv6Unspecified(), 0)}, nil
 	}
-	c.conn.Gateway = g
+	return conf.ParseGateway(text)
 }
 
 func readFragmentation(s *scope, o *Option, c *connection) {

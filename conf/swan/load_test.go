@@ -67,7 +67,7 @@ func TestLoad(t *testing.T) {
 	site := conf.DefaultConnection()
 	site.Name, site.Version, site.UniqueIDs = "site", conf.IKEv2, &replace
 	site.LocalAddr, site.RemotePort = netip.MustParseAddr("192.0.2.1"), 4500
-	site.Gateway = conf.Gateway{Prefix: netip.MustParsePrefix("198.51.100.2/32")}
+	site.Gateways = conf.Gateways{{Prefix: netip.MustParsePrefix("198.51.100.2/32")}}
 	site.Proposals = append([]crypto.Proposal{proposal(t, crypto.IKE, "aes256gcm16-prfsha384-ecp384")}, crypto.DefaultProposals(crypto.IKE)...)
 	site.Lifetime, site.Margin, site.RekeyFuzz = 130*time.Minute, 10*time.Minute, 50
 	site.KeyingTries, site.ForceEncap, site.MOBIKE, site.Fragmentation, site.Childless = 0, true, false, false, conf.ChildlessForce
@@ -86,7 +86,7 @@ func TestLoad(t *testing.T) {
 		{Name: "pass", Mode: conf.Pass, Protocol: crypto.ESP, Local: nets(t, "10.1.0.0/16"), Remote: nets(t, "10.1.0.0/16"), Kernel: conf.Kernel{IfIDIn: 7, IfIDOut: 8}},
 	}
 	host := conf.DefaultConnection()
-	host.Name, host.UniqueIDs, host.Gateway = "host", &no, conf.Gateway{Any: true}
+	host.Name, host.UniqueIDs, host.Gateways = "host", &no, conf.Gateways{{Any: true}}
 	host.Proposals, host.KeyingTries = crypto.DefaultProposals(crypto.IKE), 1
 	host.Lifetime, host.Margin, host.Reauthenticate = 198*time.Minute, 18*time.Minute, true
 	host.DPDDelay, host.DPDAction, host.Behavior = 0, conf.DPDClear, conf.ResponderOnly
@@ -170,6 +170,8 @@ func TestErrors(t *testing.T) {
 		{"other { x = 1 }", "", "unknown section other in connection site; allowed: local..., remote..., children"},
 		{"version = 1", "", "goike does not do IKEv1 yet: use version = 2"},
 		{"version = 3", "", `version of connection site is "3"; allowed: 0, 2`},
+		{"remote_addrs = 192.0.2.1, 192.0.2.1", "", "remote_addrs holds 192.0.2.1 twice"},
+		{"remote_addrs = 192.0.2.1, -", "", `remote_addrs of connection site "-" is neither an address nor a host name`},
 		{"local_addrs = 192.0.2.1,192.0.2.3", "", "has 2 addresses; goike does not take several yet"},
 		{"local_addrs = host", "", "is no address; goike does not take networks and names here"},
 		{"rekey_time = 1w", "", `"1w" is no time; allowed: seconds, or a number and a unit`},

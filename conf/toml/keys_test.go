@@ -91,7 +91,7 @@ func TestDefaults(t *testing.T) {
 	conn := c.Connections[0]
 	want := conf.Default()
 	want.Connections = []*conf.Connection{{
-		Name: "site", Gateway: conf.Gateway{Prefix: netip.MustParsePrefix("198.51.100.2/32")}, RemotePort: 500,
+		Name: "site", Gateways: conf.Gateways{{Prefix: netip.MustParsePrefix("198.51.100.2/32")}}, RemotePort: 500,
 		Proposals: crypto.DefaultProposals(crypto.IKE), Lifetime: 3 * time.Hour,
 		Remote: conf.Auth{ID: id.FromAddr(netip.MustParseAddr("198.51.100.2"))}, PSK: crypto.Secret("a secret that is long enough"),
 		KeyingTries: 3, Rekey: true, Margin: 9 * time.Minute, RekeyFuzz: 100, DPDDelay: 30 * time.Second, DPDFailures: 5,
@@ -171,10 +171,12 @@ func TestKeys(t *testing.T) {
 		{`phase1: name = "München 1"`, func(m model) any { return m.conn.Name }, "München 1"},
 		{`phase1: key_exchange = "auto"`, func(m model) any { return m.conn.Version }, conf.VersionAuto},
 		{`phase1: key_exchange = "ikev2"`, func(m model) any { return m.conn.Version }, conf.IKEv2},
-		{`phase1: remote_gateway = "2001:db8::1"`, func(m model) any { return m.conn.Gateway }, conf.Gateway{Prefix: netip.MustParsePrefix("2001:db8::1/128")}},
-		{`phase1: remote_gateway = "vpn.example.org"`, func(m model) any { return m.conn.Gateway }, conf.Gateway{Host: "vpn.example.org"}},
-		{"phase1: remote_gateway = \"192.0.2.0/24\"\nphase1: connection_behavior = \"responder-only\"", func(m model) any { return m.conn.Gateway }, conf.Gateway{Prefix: netip.MustParsePrefix("192.0.2.0/24")}},
-		{"phase1: remote_gateway = \"%any\"\nphase1: connection_behavior = \"responder-only\"", func(m model) any { return m.conn.Gateway }, conf.Gateway{Any: true}},
+		{`phase1: remote_gateway = "2001:db8::1"`, func(m model) any { return m.conn.Gateways }, conf.Gateways{{Prefix: netip.MustParsePrefix("2001:db8::1/128")}}},
+		{`phase1: remote_gateway = ["198.51.100.1", "vpn.example.org"]`, func(m model) any { return m.conn.Gateways },
+			conf.Gateways{{Prefix: netip.MustParsePrefix("198.51.100.1/32")}, {Host: "vpn.example.org"}}},
+		{`phase1: remote_gateway = "vpn.example.org"`, func(m model) any { return m.conn.Gateways }, conf.Gateways{{Host: "vpn.example.org"}}},
+		{"phase1: remote_gateway = \"192.0.2.0/24\"\nphase1: connection_behavior = \"responder-only\"", func(m model) any { return m.conn.Gateways }, conf.Gateways{{Prefix: netip.MustParsePrefix("192.0.2.0/24")}}},
+		{"phase1: remote_gateway = \"%any\"\nphase1: connection_behavior = \"responder-only\"", func(m model) any { return m.conn.Gateways }, conf.Gateways{{Any: true}}},
 		{`phase1: local_address = "any"`, func(m model) any { return m.conn.LocalAddr.IsValid() || m.conn.LocalInterface != "" }, false},
 		{`phase1: local_address = "192.0.2.1"`, func(m model) any { return m.conn.LocalAddr }, netip.MustParseAddr("192.0.2.1")},
 		{`phase1: local_address = "eth0.100"`, func(m model) any { return m.conn.LocalInterface }, "eth0.100"},

@@ -82,7 +82,7 @@ func (r *reader) phase1(i int, from *table) {
 	p.conn.Proposals = s.proposals(crypto.IKE, &p.algs)
 	p.conn.PSK = s.secret(p.key, p.keyFile)
 	if !p.peerID {
-		p.conn.Remote.ID = conf.GatewayID(p.conn.Gateway)
+		p.conn.Remote.ID = conf.GatewayID(p.conn.Gateways)
 	}
 	for j, t := range p.children {
 		r.phase2(i, j, t, p.conn)
@@ -95,13 +95,21 @@ func (s scope) name(it *item) string {
 }
 
 func readGateway(s scope, p *phase1, it *item) {
-	text, ok := s.text(it.name, it.value, conf.AllowedGateway)
+	list, ok := s.list(it, conf.AllowedGateway)
 	if !ok {
 		return
 	}
-	var err error
-	if p.conn.Gateway, err = conf.ParseGateway(text); err != nil {
-		s.bad(it.name, it.value.at, "%s %s; allowed: %s", show(it.text), err, conf.AllowedGateway)
+	for _, v := range list {
+		text, ok := s.text(it.name, v, conf.AllowedGateway)
+		if !ok {
+			continue
+		}
+		g, err := conf.ParseGateway(text)
+		if err != nil {
+			s.bad(it.name, v.at, "%s %s; allowed: %s", show(v.text), err, conf.AllowedGateway)
+			continue
+		}
+		p.conn.Gateways = append(p.conn.Gateways, g)
 	}
 }
 

@@ -232,12 +232,12 @@ func sampleSAs() []SA {
 
 // sampleConfig is what charon had for testdata/charon.txt, in goike's words.
 func sampleConfig() *conf.Config {
-	host := func(s string) conf.Gateway {
+	host := func(s string) conf.Gateways {
 		a := netip.MustParseAddr(s)
-		return conf.Gateway{Prefix: netip.PrefixFrom(a, a.BitLen())}
+		return conf.Gateways{{Prefix: netip.PrefixFrom(a, a.BitLen())}}
 	}
 	site := &conf.Connection{
-		Name: "site", Version: conf.IKEv2, LocalAddr: netip.MustParseAddr("192.0.2.2"), Gateway: host("198.51.100.2"),
+		Name: "site", Version: conf.IKEv2, LocalAddr: netip.MustParseAddr("192.0.2.2"), Gateways: host("198.51.100.2"),
 		Local: conf.Auth{ID: fqdn("a.example.org")}, Remote: conf.Auth{ID: fqdn("b.example.org")}, Lifetime: 14940 * time.Second,
 		Rekey: true, Margin: 9 * time.Minute, DPDAction: conf.DPDNone, PSK: crypto.Secret("very secret"), KeyingTries: 3,
 		Behavior: conf.Start,
@@ -251,7 +251,7 @@ func sampleConfig() *conf.Config {
 		},
 	}
 	hq := &conf.Connection{
-		Name: "hq", Gateway: conf.Gateway{Host: "hq.example.org"}, Behavior: conf.OnDemand, Lifetime: conf.Forever,
+		Name: "hq", Gateways: conf.Gateways{{Host: "hq.example.org"}}, Behavior: conf.OnDemand, Lifetime: conf.Forever,
 		Children: []*conf.Child{{Name: "all", Protocol: crypto.ESP, Local: []conf.Selector{confSelector("10.1.0.0/16")}, Remote: []conf.Selector{confSelector("0.0.0.0/0")}}},
 	}
 	return &conf.Config{UniqueIDs: conf.UniqueNo, Connections: []*conf.Connection{site, hq}}

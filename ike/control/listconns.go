@@ -40,15 +40,15 @@ var uniqueIDs = [...]string{
 var dpdActions = [...]string{conf.DPDRestart: "start", conf.DPDClear: "none", conf.DPDHold: "trap", conf.DPDNone: "none"}
 
 func addConn(m *Message, c *conf.Config, conn *conf.Connection, children []*conf.Child) {
-	local, remote := "%any", "%any"
+	local, remote := "%any", []string{"%any"}
 	if conn.LocalAddr.IsValid() {
 		local = conn.LocalAddr.String()
 	}
-	if !conn.Gateway.Any {
-		remote = conn.Gateway.String()
+	if !conn.Gateways.Any() {
+		remote = conn.Gateways.Words()
 	}
 	m.SetList("local_addrs", local)
-	m.SetList("remote_addrs", remote)
+	m.SetList("remote_addrs", remote...)
 	m.Set("version", word(versions[:], conn.Version))
 	reauth := rekeyAfter(conn, conn.Lifetime, conn.Margin)
 	rekey := reauth

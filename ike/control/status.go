@@ -63,7 +63,7 @@ func addOwnConn(m *Message, now ike.Instant, conn *conf.Connection, st ConnState
 	addLeft(m, "next-try", now, orNever(st.State, st.NextTry))
 	setYes(m, "given-up", st.GivenUp)
 	m.Set("key-exchange", conn.Version.String())
-	m.Set("remote-gateway", conn.Gateway.String())
+	m.Set("remote-gateway", conn.Gateways.String())
 	m.Set("local-address", localAddress(conn))
 	if conn.Local.ID.Kind != id.Any { // else the address in use
 		m.Set("identifier", conn.Local.ID.String())

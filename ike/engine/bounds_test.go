@@ -62,7 +62,7 @@ func TestManySearches(t *testing.T) {
 	c := &conf.Config{}
 	for i := range 3 * maxSearches {
 		c.Connections = append(c.Connections, &conf.Connection{
-			Name: fmt.Sprint("c", i), Gateway: conf.Gateway{Host: "peer"}, Behavior: conf.Start, KeyingTries: 1,
+			Name: fmt.Sprint("c", i), Gateways: conf.Gateways{{Host: "peer"}}, Behavior: conf.Start, KeyingTries: 1,
 		})
 	}
 	var running, most atomic.Int32

@@ -15,7 +15,7 @@ func (s *Steward) bringUp(now ike.Instant, in Up) {
 	if err == nil && (in.Local.IsValid() || in.Remote.IsValid()) && !s.stopping {
 		l, err = s.guestOf(l, in.Local, in.Remote)
 	}
-	if err == nil && !l.conn.Gateway.Dialable() && s.usable(l) == nil {
+	if err == nil && !l.conn.Gateways.Dialable() && s.usable(l) == nil {
 		err = fmt.Errorf("connection %q has no single remote_gateway to connect to", l.conn.Name)
 	}
 	if s.stopping {

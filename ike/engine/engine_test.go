@@ -107,7 +107,7 @@ func (m *lockedFakes) Respond(b ike.Birth, p ike.Path) ike.Machine {
 func siteConfig(b conf.Behavior) *conf.Config {
 	limits := conf.HalfOpenLimits{Cookie: 1000, PerAddress: 1000, Total: 1000}
 	return &conf.Config{Limits: limits, Connections: []*conf.Connection{{
-		Name: "site", Behavior: b, Gateway: conf.Gateway{Host: "peer"}, KeyingTries: 3,
+		Name: "site", Behavior: b, Gateways: conf.Gateways{{Host: "peer"}}, KeyingTries: 3,
 		Children: []*conf.Child{{Name: "lan"}},
 	}}}
 }

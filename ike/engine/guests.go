@@ -25,7 +25,7 @@ type guestKey struct {
 // not there. A connection with a gateway of its own has none: it is meant itself.
 func (s *Steward) guestOf(base *link, local, remote netip.Addr) (*link, error) {
 	key := guestKey{base.conn.Name, local.Unmap(), remote.Unmap()}
-	if base.conn.Gateway.Dialable() {
+	if base.conn.Gateways.Dialable() {
 		return base, key.isOf(base.conn)
 	}
 	for _, l := range s.guests {
@@ -36,10 +36,10 @@ func (s *Steward) guestOf(base *link, local, remote netip.Addr) (*link, error) {
 	c := *base.conn
 	c.Behavior = conf.ResponderOnly
 	if key.remote.IsValid() {
-		if !covers(c.Gateway, key.remote) {
-			return nil, fmt.Errorf("%s is no address that the peer of connection %q may have: %s", key.remote, c.Name, c.Gateway)
+		if !c.Gateways.Covers(key.remote) {
+			return nil, fmt.Errorf("%s is no address that the peer of connection %q may have: %s", key.remote, c.Name, c.Gateways)
 		}
-		c.Gateway = conf.Gateway{Prefix: netip.PrefixFrom(key.remote, key.remote.BitLen())}
+		c.Gateways = conf.Gateways{{Prefix: netip.PrefixFrom(key.remote, key.remote.BitLen())}}
 	}
 	if key.local.IsValid() {
 		c.LocalAddr, c.LocalInterface = key.local, ""
@@ -54,10 +54,10 @@ func (s *Steward) guestOf(base *link, local, remote netip.Addr) (*link, error) {
 
 // isOf is an error unless these are the addresses of a connection.
 func (k guestKey) isOf(c *conf.Connection) error {
-	single, _ := c.Gateway.Single()
+	single, _ := c.Gateways.Single()
 	switch {
 	case k.remote.IsValid() && k.remote != single:
-		return fmt.Errorf("connection %q is with %s alone, not with %s", c.Name, c.Gateway, k.remote)
+		return fmt.Errorf("connection %q is with %s alone, not with %s", c.Name, c.Gateways, k.remote)
 	case k.local.IsValid() && k.local != c.LocalAddr:
 		return fmt.Errorf("connection %q is not from %s: its local address is configured, or chosen by the routes", c.Name, k.local)
 	}

@@ -17,7 +17,7 @@ var (
 
 func hub() *conf.Config {
 	c := siteConfig(conf.ResponderOnly)
-	c.Connections[0].Gateway = conf.Gateway{Any: true}
+	c.Connections[0].Gateways = conf.Gateways{{Any: true}}
 	c.UniqueIDs = conf.UniqueNever // the peers of the tests all have one identity
 	return c
 }
@@ -28,7 +28,7 @@ func TestGuests(t *testing.T) {
 	for i, spoke := range []netip.Addr{spoke1, spoke2} {
 		o.handle(Up{Waiter: uint64(i + 1), Child: "lan", Local: ownAddr.Addr(), Remote: spoke})
 		d := o.locate(nil)
-		if d == nil || d.Conn.Gateway.Prefix.Addr() != spoke || d.Conn.LocalAddr != ownAddr.Addr() || d.Conn.Name != "site" {
+		if d == nil || d.Conn.Gateways[0].Prefix.Addr() != spoke || d.Conn.LocalAddr != ownAddr.Addr() || d.Conn.Name != "site" {
 			t.Fatalf("%+v", d)
 		}
 		o.up(d.ID, true, "lan")
@@ -100,13 +100,13 @@ func TestGuestsGo(t *testing.T) {
 		t.Error("a guest outlives its connection")
 	}
 	c = hub()
-	c.Connections[0].Gateway = conf.Gateway{Prefix: netip.MustParsePrefix("203.0.113.0/24")}
+	c.Connections[0].Gateways = conf.Gateways{{Prefix: netip.MustParsePrefix("203.0.113.0/24")}}
 	o = newOffice(t, c)
 	o.handle(Up{Waiter: 1, Child: "lan", Remote: spoke1})
 	if out := o.outcomes[1]; out.Err == nil || !strings.Contains(out.Err.Error(), "203.0.113.0/24") {
 		t.Errorf("%+v", out)
 	}
-	c.Connections[0].Gateway = conf.Gateway{Prefix: netip.PrefixFrom(spoke2, 32)}
+	c.Connections[0].Gateways = conf.Gateways{{Prefix: netip.PrefixFrom(spoke2, 32)}}
 	c.Connections[0].LocalAddr = ownAddr.Addr()
 	o = newOffice(t, c)
 	for i, up := range []Up{{Remote: spoke1}, {Remote: spoke2, Local: spoke1}} {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/goike/goike/conf"
@@ -134,7 +133,7 @@ func (s *Steward) afterSilence(l *link) bool {
 		l.wantAll()
 	}
 	l.leave(l.names())
-	if action == conf.DPDHold && l.conn.Gateway.Dialable() {
+	if action == conf.DPDHold && l.conn.Gateways.Dialable() {
 		l.trapped = true
 		s.trap(l)
 	}
@@ -144,7 +143,7 @@ func (s *Steward) afterSilence(l *link) bool {
 // rest gives up children that nobody uses until traffic asks for them.
 func (s *Steward) rest(l *link, names []string) {
 	l.leave(names)
-	if l.conn.Gateway.Dialable() {
+	if l.conn.Gateways.Dialable() {
 		l.trapped = true
 		s.trap(l)
 	}
@@ -153,7 +152,7 @@ func (s *Steward) rest(l *link, names []string) {
 // recall wants again what a lost IKE SA has had. A connection that only waits for its
 // peer goes on waiting.
 func (l *link) recall(names []string) {
-	if l.conn.Behavior == conf.ResponderOnly || l.held || !l.conn.Gateway.Dialable() {
+	if l.conn.Behavior == conf.ResponderOnly || l.held || !l.conn.Gateways.Dialable() {
 		return
 	}
 	for _, name := range names {
@@ -370,12 +369,8 @@ func (s *Steward) ownFailed(now ike.Instant, l *link, sa *phase1, r ike.Report) 
 func (s *Steward) blame(now ike.Instant, r ike.Report) {
 	from := r.Path.Remote.Addr()
 	for _, l := range s.links {
-		if l.ikes == 0 && covers(l.conn.Gateway, from) {
+		if l.ikes == 0 && l.conn.Gateways.Covers(from) {
 			l.lastError, l.lastAt = r.Why, now
 		}
 	}
-}
-
-func covers(g conf.Gateway, a netip.Addr) bool {
-	return g.Any || (g.Prefix.IsValid() && g.Prefix.Contains(a))
 }

@@ -19,7 +19,7 @@ func twoChildren(b conf.Behavior) *conf.Config {
 	c := siteConfig(b)
 	net := []conf.Selector{{First: peerAddr.Addr(), Last: peerAddr.Addr(), PortLast: 65535}}
 	conn := c.Connections[0]
-	conn.Gateway = conf.Gateway{Prefix: netip.PrefixFrom(peerAddr.Addr(), 32)}
+	conn.Gateways = conf.Gateways{{Prefix: netip.PrefixFrom(peerAddr.Addr(), 32)}}
 	conn.Children = []*conf.Child{{Name: "lan", Local: net, Remote: net}, {Name: "voice", Local: net, Remote: net}}
 	return c
 }
@@ -144,7 +144,7 @@ func TestEnds(t *testing.T) {
 // dpd_action = "hold" protects also a connection that was not protected before.
 func TestHoldTraps(t *testing.T) {
 	cfg := twoChildren(conf.ResponderOnly)
-	cfg.Connections[0].Gateway = conf.Gateway{Host: "peer"}
+	cfg.Connections[0].Gateways = conf.Gateways{{Host: "peer"}}
 	cfg.Connections[0].DPDAction = conf.DPDHold
 	cfg.Connections[0].Children[1] = &conf.Child{Name: "voice"} // whose networks depend on the addresses
 	o := newOffice(t, cfg)

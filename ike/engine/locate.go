@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -43,7 +44,7 @@ func NewSources(mark uint32) Sources {
 type locator struct{ mark uint32 }
 
 func (l locator) locate(ctx context.Context, c *conf.Connection) ([]ike.Path, error) {
-	remotes, err := resolve(ctx, c.Gateway)
+	remotes, err := resolveAll(ctx, c.Gateways)
 	if err != nil {
 		return nil, err
 	}
@@ -71,13 +72,35 @@ func (l locator) locate(ctx context.Context, c *conf.Connection) ([]ike.Path, er
 	return paths, nil
 }
 
+// resolveAll returns the addresses of all gateways that can be called, in their order. A
+// name that cannot be resolved is an error when there is no other.
+func resolveAll(ctx context.Context, gs conf.Gateways) ([]netip.Addr, error) {
+	var out []netip.Addr
+	last := errNoGateway
+	for _, g := range gs {
+		if !g.Dialable() {
+			continue
+		}
+		addrs, err := resolve(ctx, g)
+		if err != nil {
+			last = err
+		}
+		for _, a := range addrs {
+			if !slices.Contains(out, a) {
+				out = append(out, a)
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, last
+	}
+	return out, nil
+}
+
 // resolve returns the addresses of a gateway.
 func resolve(ctx context.Context, g conf.Gateway) ([]netip.Addr, error) {
 	if addr, ok := g.Single(); ok {
 		return []netip.Addr{addr}, nil
-	}
-	if g.Host == "" {
-		return nil, errNoGateway
 	}
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", g.Host)
 	if err != nil {

@@ -5,25 +5,26 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/goike/goike/conf"
 )
 
-func gatewayOf(prefix string) conf.Gateway {
-	return conf.Gateway{Prefix: netip.MustParsePrefix(prefix)}
+func gatewayOf(prefix string) conf.Gateways {
+	return conf.Gateways{{Prefix: netip.MustParsePrefix(prefix)}}
 }
 
 // What keeps a peer from being looked for is said in few words.
 func TestLocateErrors(t *testing.T) {
 	for want, c := range map[string]conf.Connection{
 		"local_address 192.0.2.99 is not an address of this host": {
-			Gateway: gatewayOf("127.0.0.2/32"), LocalAddr: netip.MustParseAddr("192.0.2.99")},
+			Gateways: gatewayOf("127.0.0.2/32"), LocalAddr: netip.MustParseAddr("192.0.2.99")},
 		"local_address 2001:db8::1 and peer 127.0.0.2 are of different families": {
-			Gateway: gatewayOf("127.0.0.2/32"), LocalAddr: netip.MustParseAddr("2001:db8::1")},
-		`local_address "nosuch0": there is no such interface`: {Gateway: gatewayOf("127.0.0.2/32"), LocalInterface: "nosuch0"},
-		"remote_gateway names no single host":                 {Gateway: gatewayOf("127.0.0.0/8")},
+			Gateways: gatewayOf("127.0.0.2/32"), LocalAddr: netip.MustParseAddr("2001:db8::1")},
+		`local_address "nosuch0": there is no such interface`: {Gateways: gatewayOf("127.0.0.2/32"), LocalInterface: "nosuch0"},
+		"remote_gateway names no single host":                 {Gateways: gatewayOf("127.0.0.0/8")},
 	} {
 		paths, err := NewLocator(0)(t.Context(), &c)
 		if err == nil || err.Error() != want {
@@ -34,7 +35,7 @@ func TestLocateErrors(t *testing.T) {
 
 func TestLocate(t *testing.T) {
 	for _, local := range []string{"", "127.0.0.3"} {
-		c := &conf.Connection{Gateway: gatewayOf("127.0.0.2/32"), RemotePort: 4501}
+		c := &conf.Connection{Gateways: gatewayOf("127.0.0.2/32"), RemotePort: 4501}
 		want := netip.MustParseAddrPort("127.0.0.1:4500")
 		if local != "" {
 			c.LocalAddr = netip.MustParseAddr(local)
@@ -44,6 +45,23 @@ func TestLocate(t *testing.T) {
 		if err != nil || len(paths) != 1 || paths[0].Local != want || paths[0].Remote.String() != "127.0.0.2:4501" {
 			t.Errorf("%v, %v; want from %s", paths, err, want)
 		}
+	}
+}
+
+// All gateways that can be called are, in their order; one that does not resolve is no
+// reason not to call the others.
+func TestLocateSeveral(t *testing.T) {
+	c := &conf.Connection{Gateways: conf.Gateways{{Host: "nobody.invalid"}}}
+	for _, prefix := range []string{"127.0.0.4/32", "127.0.0.0/8", "127.0.0.2/32", "127.0.0.4/32"} {
+		c.Gateways = append(c.Gateways, gatewayOf(prefix)...)
+	}
+	paths, err := NewLocator(0)(t.Context(), c)
+	if err != nil || len(paths) != 2 || paths[0].Remote.String() != "127.0.0.4:500" || paths[1].Remote.String() != "127.0.0.2:500" {
+		t.Errorf("%v, %v", paths, err)
+	}
+	c.Gateways = c.Gateways[:1]
+	if paths, err := NewLocator(0)(t.Context(), c); err == nil || !strings.Contains(err.Error(), "cannot resolve nobody.invalid") {
+		t.Errorf("%v, %v", paths, err)
 	}
 }
 

@@ -61,6 +61,6 @@ func (l *link) gateway() *conf.Connection {
 		return l.conn
 	}
 	c := *l.conn
-	c.Gateway = l.redirect.to
+	c.Gateways = conf.Gateways{l.redirect.to}
 	return &c
 }

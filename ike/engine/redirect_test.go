@@ -18,7 +18,7 @@ func (o *office) redirect(kind ike.ReportKind, ikeID uint64, to string) {
 // sought is the gateway that is looked for.
 func (o *office) sought() string {
 	l := o.s.byName["site"]
-	return l.gateway().Gateway.String()
+	return l.gateway().Gateways.String()
 }
 
 // A gateway that is asked names another one: the same try goes on there, and the next

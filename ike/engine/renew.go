@@ -17,7 +17,7 @@ const whyReplaced = "replaced by a new IKE SA of the same identities"
 // goes on until then (make_before_break).
 func (s *Steward) reauthenticate(now ike.Instant, r ike.Report) {
 	sa := s.sas[r.IKE]
-	if sa == nil || !sa.up || sa.ending || sa.link.gone || s.stopping || !sa.link.conn.Gateway.Dialable() {
+	if sa == nil || !sa.up || sa.ending || sa.link.gone || s.stopping || !sa.link.conn.Gateways.Dialable() {
 		return
 	}
 	l := sa.link

@@ -93,7 +93,7 @@ func TestMakeBeforeBreakComesLate(t *testing.T) {
 		t.Errorf("%s, %+v", o.state(), o.orders)
 	}
 	cfg := twoChildren(conf.ResponderOnly)
-	cfg.Connections[0].Gateway = conf.Gateway{Any: true}
+	cfg.Connections[0].Gateways = conf.Gateways{{Any: true}}
 	o = newOffice(t, cfg)
 	o.both(10, false)
 	o.reauthDue(10)

@@ -363,7 +363,7 @@ func TestTrapsOfALoadChangeTogether(t *testing.T) {
 		c := &conf.Config{}
 		for _, name := range []string{"a", "b"} {
 			c.Connections = append(c.Connections, &conf.Connection{
-				Name: name, Behavior: conf.OnDemand, Gateway: conf.Gateway{Host: "peer"}, RemotePort: port,
+				Name: name, Behavior: conf.OnDemand, Gateways: conf.Gateways{{Host: "peer"}}, RemotePort: port,
 				Children: []*conf.Child{{Name: "lan", Local: []conf.Selector{prefix}, Remote: []conf.Selector{prefix}}},
 			})
 		}

@@ -53,7 +53,7 @@ func (s *Steward) Install(conn, name string) error {
 			return fmt.Errorf("installing policy '%s' failed", name)
 		}
 		return nil
-	case !l.conn.Gateway.Dialable():
+	case !l.conn.Gateways.Dialable():
 		return fmt.Errorf("installing policy '%s' failed: connection %q has no single remote_gateway to connect to", name, l.conn.Name)
 	}
 	l.command[name] = installed

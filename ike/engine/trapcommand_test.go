@@ -122,7 +122,7 @@ func TestInstallResponder(t *testing.T) {
 		t.Error("traffic has not brought it up")
 	}
 	c = netConn(conf.ResponderOnly)
-	c.Connections[0].Gateway = conf.Gateway{Any: true}
+	c.Connections[0].Gateways = conf.Gateways{{Any: true}}
 	o = newOffice(t, c)
 	if err := o.s.Install("site", "lan"); err == nil || !strings.HasPrefix(err.Error(), "installing policy 'lan' failed") {
 		t.Error(err)

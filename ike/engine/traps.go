@@ -125,10 +125,10 @@ func (l *link) protects(child string) bool {
 // protectsAll is the same for the children about which there was no command.
 func (l *link) protectsAll() bool {
 	if l.conn.Behavior == conf.ResponderOnly && !l.trapped {
-		_, single := l.conn.Gateway.Single()
+		_, single := l.conn.Gateways.Single()
 		return single
 	}
-	return l.conn.Gateway.Dialable()
+	return l.conn.Gateways.Dialable()
 }
 
 // dynamic tells whether a child's networks depend on the addresses in use.
@@ -137,7 +137,7 @@ func dynamic(c *conf.Child) bool { return conf.Dynamic(c.Local) || conf.Dynamic(
 // trap installs the policies of a link as far as its addresses are known, and asks
 // for them otherwise.
 func (s *Steward) trap(l *link) {
-	remote, _ := l.conn.Gateway.Single()
+	remote, _ := l.conn.Gateways.Single()
 	for _, c := range l.children() {
 		if !dynamic(c) && l.lacksTrap(c) {
 			s.trapChild(l, c, l.conn.LocalAddr, remote)

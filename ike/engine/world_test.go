@@ -281,7 +281,7 @@ func (w *world) command() {
 		w.handle(Down{Waiter: w.commands, Match: control.TerminateRequest{Conn: conn.Name, Child: child, Force: true}})
 	default:
 		up := Up{Waiter: w.commands, Conn: conn.Name, Child: child}
-		if conn.Gateway.Any || w.rng.IntN(4) == 0 {
+		if conn.Gateways.Any() || w.rng.IntN(4) == 0 {
 			up.Local, up.Remote = ownAddr.Addr(), peerAddr.Addr()
 		}
 		w.handle(up)
@@ -330,7 +330,7 @@ func randomConfig(rng *rand.Rand) *conf.Config {
 	c := &conf.Config{UniqueIDs: conf.UniqueIDs(rng.IntN(4))}
 	for i, g := range []conf.Gateway{{Host: "peer"}, {Prefix: single}, {Host: "peer"}, {Any: true}} {
 		conn := &conf.Connection{
-			Name: fmt.Sprint("conn", i), Gateway: g, Behavior: conf.Behavior(rng.IntN(3)), DPDAction: conf.DPDAction(rng.IntN(4)),
+			Name: fmt.Sprint("conn", i), Gateways: conf.Gateways{g}, Behavior: conf.Behavior(rng.IntN(3)), DPDAction: conf.DPDAction(rng.IntN(4)),
 			KeyingTries: rng.IntN(3),
 		}
 		if g.Any {

@@ -109,7 +109,7 @@ func TestAHAndESP(t *testing.T) {
 // connection is not touched.
 func TestAHBehindNAT(t *testing.T) {
 	for _, forced := range []bool{false, true} {
-		n := newNetwork(t, secondAH(t, "sha256"), func(a, b *conf.Connection) { b.Gateway = conf.Gateway{Any: true}; a.ForceEncap = forced })
+		n := newNetwork(t, secondAH(t, "sha256"), func(a, b *conf.Connection) { b.Gateways = conf.Gateways{{Any: true}}; a.ForceEncap = forced })
 		if !forced {
 			n.nat = natA
 		}
@@ -146,7 +146,7 @@ func TestAHBehindNAT(t *testing.T) {
 func TestOnlyAHBehindNAT(t *testing.T) {
 	n := newNetwork(t, func(a, b *conf.Connection) {
 		ah(t, "sha256", a.Children[0], b.Children[0])
-		b.Gateway = conf.Gateway{Any: true}
+		b.Gateways = conf.Gateways{{Any: true}}
 	})
 	n.nat = natA
 	n.a.dial()

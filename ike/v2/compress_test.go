@@ -102,7 +102,7 @@ func TestNoCompression(t *testing.T) {
 		"none anywhere": {change: func(_, _ *conf.Connection) {}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := newNetwork(t, second(t, "aes256gcm16-curve25519", "aes256gcm16-curve25519"), c.change, func(_, b *conf.Connection) { b.Gateway = conf.Gateway{Any: true} })
+			n := newNetwork(t, second(t, "aes256gcm16-curve25519", "aes256gcm16-curve25519"), c.change, func(_, b *conf.Connection) { b.Gateways = conf.Gateways{{Any: true}} })
 			if c.nat {
 				n.nat = natA
 			}

@@ -63,7 +63,7 @@ func testConn(t testing.TB, left bool) *conf.Connection {
 		Proposals: proposals(t, crypto.IKE, "aes256gcm16-prfsha256-curve25519"),
 		Lifetime:  3 * time.Hour, PSK: crypto.Secret(testPSK), Fragmentation: true, FragmentSize: 1280,
 		Local: conf.Auth{ID: mustID(t, "a.example.org")}, Remote: conf.Auth{ID: mustID(t, "b.example.org")},
-		Gateway: conf.Gateway{Prefix: netip.PrefixFrom(addrB, 32)},
+		Gateways: conf.Gateways{{Prefix: netip.PrefixFrom(addrB, 32)}},
 		Children: []*conf.Child{{
 			Name: "lan", Protocol: crypto.ESP, Proposals: proposals(t, crypto.ESP, "aes256gcm16"), Lifetime: time.Hour,
 			Local: []conf.Selector{subnet("10.1.0.0/16")}, Remote: []conf.Selector{subnet("10.2.0.0/16")}, Window: 128,
@@ -71,7 +71,7 @@ func testConn(t testing.TB, left bool) *conf.Connection {
 	}
 	if !left {
 		c.Local.ID, c.Remote.ID = c.Remote.ID, c.Local.ID
-		c.Gateway.Prefix = netip.PrefixFrom(addrA, 32)
+		c.Gateways = conf.Gateways{{Prefix: netip.PrefixFrom(addrA, 32)}}
 		child := c.Children[0]
 		child.Local, child.Remote = child.Remote, child.Local
 	}

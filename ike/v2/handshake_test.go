@@ -127,7 +127,7 @@ func TestTransportMode(t *testing.T) {
 		n := newNetwork(t, func(a, b *conf.Connection) {
 			transport(a)
 			transport(b)
-			b.Gateway = conf.Gateway{Any: true}
+			b.Gateways = conf.Gateways{{Any: true}}
 		})
 		n.nat = natA
 		n.a.dial()
@@ -182,8 +182,8 @@ func TestTransportMode(t *testing.T) {
 
 func TestIPv6(t *testing.T) {
 	n := newNetwork(t, func(a, b *conf.Connection) {
-		a.Gateway.Prefix = netip.MustParsePrefix("2001:db8:b::2/128")
-		b.Gateway.Prefix = netip.MustParsePrefix("2001:db8:a::1/128")
+		a.Gateways = conf.Gateways{{Prefix: netip.MustParsePrefix("2001:db8:b::2/128")}}
+		b.Gateways = conf.Gateways{{Prefix: netip.MustParsePrefix("2001:db8:a::1/128")}}
 		a.Children[0].Local = append(a.Children[0].Local, subnet("fd01::/64"))
 		a.Children[0].Remote = append(a.Children[0].Remote, subnet("fd02::/64"))
 		b.Children[0].Remote, b.Children[0].Local = a.Children[0].Local, a.Children[0].Remote

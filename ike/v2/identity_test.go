@@ -72,7 +72,7 @@ func TestIdentityBehindNAT(t *testing.T) {
 func roads(t *testing.T) []*conf.Connection {
 	mk := func(name, own, peer, psk string) *conf.Connection {
 		c := testConn(t, false)
-		c.Name, c.Gateway, c.PSK = name, conf.Gateway{Any: true}, crypto.Secret(psk)
+		c.Name, c.Gateways, c.PSK = name, conf.Gateways{{Any: true}}, crypto.Secret(psk)
 		c.Local.ID, c.Remote.ID = mustID(t, own), mustID(t, peer)
 		return c
 	}

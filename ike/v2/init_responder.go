@@ -207,15 +207,15 @@ func addressScore(c *conf.Connection, path ike.Path) int {
 	if c.Version == conf.IKEv1 || (c.LocalAddr.IsValid() && c.LocalAddr != path.Local.Addr()) {
 		return 0
 	}
-	switch {
-	case c.Gateway.Prefix.IsValid():
-		if c.Gateway.Prefix.Contains(path.Remote.Addr()) {
-			return 1 + c.Gateway.Prefix.Bits()
+	score := 0
+	for _, g := range c.Gateways {
+		switch {
+		case g.Prefix.IsValid() && g.Prefix.Contains(path.Remote.Addr()):
+			score = max(score, 1+g.Prefix.Bits())
+		case g.Any, g.Host != "":
+			// A host name may stand for any address by now; the identity decides.
+			score = max(score, 1)
 		}
-		return 0
-	case c.Gateway.Any, c.Gateway.Host != "":
-		// A host name may stand for any address by now; the identity decides.
-		return 1
 	}
-	return 0
+	return score
 }

@@ -338,7 +338,9 @@ func TestInitWithoutWorkers(t *testing.T) {
 
 // An address that no connection is for.
 func TestNoConnection(t *testing.T) {
-	n := newNetwork(t, func(_, b *conf.Connection) { b.Gateway.Prefix = netip.MustParsePrefix("203.0.113.0/24") })
+	n := newNetwork(t, func(_, b *conf.Connection) {
+		b.Gateways = conf.Gateways{{Prefix: netip.MustParsePrefix("203.0.113.0/24")}}
+	})
 	n.a.dial()
 	n.pass(2 * time.Second)
 	if f := n.b.failure(); f.Why.Cause != ike.NoConnection || f.Why.Notify != "NO_PROPOSAL_CHOSEN" || !strings.Contains(f.Text, "192.0.2.1") {
@@ -357,19 +359,25 @@ func TestByAddress(t *testing.T) {
 		return c
 	}
 	c := &conf.Config{Connections: []*conf.Connection{
-		mk("any", func(c *conf.Connection) { c.Gateway.Any = true }),
-		mk("net", func(c *conf.Connection) { c.Gateway.Prefix = netip.MustParsePrefix("192.0.2.0/24") }),
-		mk("host", func(c *conf.Connection) { c.Gateway.Prefix = netip.MustParsePrefix("192.0.2.1/32") }),
-		mk("v1", func(c *conf.Connection) { c.Gateway.Any, c.Version = true, conf.IKEv1 }),
-		mk("name", func(c *conf.Connection) { c.Gateway.Host = "gw.example.org" }),
-		mk("elsewhere", func(c *conf.Connection) { c.Gateway.Any, c.LocalAddr = true, addrA }),
-		mk("here", func(c *conf.Connection) { c.Gateway.Any, c.LocalAddr = true, addrB }),
+		mk("any", func(c *conf.Connection) { c.Gateways = conf.Gateways{{Any: true}} }),
+		mk("net", func(c *conf.Connection) { c.Gateways = conf.Gateways{{Prefix: netip.MustParsePrefix("192.0.2.0/24")}} }),
+		mk("host", func(c *conf.Connection) { c.Gateways = conf.Gateways{{Prefix: netip.MustParsePrefix("192.0.2.1/32")}} }),
+		mk("several", func(c *conf.Connection) {
+			c.Gateways = conf.Gateways{{Host: "gw.example.org"}, {Prefix: netip.MustParsePrefix("203.0.113.0/24")}, {Prefix: netip.MustParsePrefix("192.0.0.0/16")}}
+		}),
+		mk("others", func(c *conf.Connection) {
+			c.Gateways = conf.Gateways{{Prefix: netip.MustParsePrefix("203.0.113.0/24")}, {Prefix: netip.MustParsePrefix("203.0.113.9/32")}}
+		}),
+		mk("v1", func(c *conf.Connection) { c.Gateways, c.Version = conf.Gateways{{Any: true}}, conf.IKEv1 }),
+		mk("name", func(c *conf.Connection) { c.Gateways = conf.Gateways{{Host: "gw.example.org"}} }),
+		mk("elsewhere", func(c *conf.Connection) { c.Gateways, c.LocalAddr = conf.Gateways{{Any: true}}, addrA }),
+		mk("here", func(c *conf.Connection) { c.Gateways, c.LocalAddr = conf.Gateways{{Any: true}}, addrB }),
 	}}
 	var names []string
 	for _, x := range byAddress(c, pathOf("198.51.100.2:500", "192.0.2.1:500")) {
 		names = append(names, x.Name)
 	}
-	if got := fmt.Sprint(names); got != "[host net any name here]" {
+	if got := fmt.Sprint(names); got != "[host net several any name here]" {
 		t.Error(got)
 	}
 }

@@ -220,7 +220,7 @@ func TestMOBIKEMapping(t *testing.T) {
 			p.dst = netip.AddrPortFrom(addrA, 4500)
 		}
 	}
-	n.b.conn().Gateway = conf.Gateway{Any: true}
+	n.b.conn().Gateways = conf.Gateways{{Any: true}}
 	n.b.conn().Remote.ID = testConn(t, false).Remote.ID
 	n.a.dial()
 	n.run()

@@ -43,7 +43,7 @@ func TestNATDetection(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNetwork(t, func(a, b *conf.Connection) {
 				a.ForceEncap, b.ForceEncap = c.forceA, c.forceB
-				b.Gateway = conf.Gateway{Any: true}
+				b.Gateways = conf.Gateways{{Any: true}}
 			})
 			for _, f := range c.nat {
 				earlier := n.nat
@@ -100,7 +100,7 @@ func TestNoNATDetection(t *testing.T) {
 // The responder answers to where a request came from, and follows a peer whose NAT
 // mapping has changed; the children move too. Only authentic messages do that.
 func TestMappingChanges(t *testing.T) {
-	n := newNetwork(t, func(_, b *conf.Connection) { b.Gateway = conf.Gateway{Any: true} })
+	n := newNetwork(t, func(_, b *conf.Connection) { b.Gateways = conf.Gateways{{Any: true}} })
 	n.nat = natA
 	a := n.a.dial()
 	n.run()

@@ -363,7 +363,7 @@ func TestRenewKinds(t *testing.T) {
 func TestRenewTransportBehindNAT(t *testing.T) {
 	for _, left := range []bool{true, false} {
 		n := newNetwork(t, func(a, b *conf.Connection) {
-			b.Gateway = conf.Gateway{Any: true}
+			b.Gateways = conf.Gateways{{Any: true}}
 			for _, c := range []*conf.Connection{a, b} {
 				c.Rekey = true
 				c.Children[0].Mode, c.Children[0].Local, c.Children[0].Remote = conf.Transport, nil, nil

@@ -347,7 +347,7 @@ func TestMoveWhileReplacing(t *testing.T) {
 func TestMappingOfESPAlone(t *testing.T) {
 	port := uint16(61000)
 	n := newNetwork(t, func(a, b *conf.Connection) {
-		a.MOBIKE, b.MOBIKE, b.Gateway = true, true, conf.Gateway{Any: true}
+		a.MOBIKE, b.MOBIKE, b.Gateways = true, true, conf.Gateways{{Any: true}}
 	})
 	n.nat = func(p *packet) {
 		switch {

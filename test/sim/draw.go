@@ -169,9 +169,9 @@ func (p *pairing) expect(n *Network) {
 func (n *Network) connection(s shared, end, mine, other int) *conf.Connection {
 	c := conf.DefaultConnection()
 	c.Name, c.Version, c.PSK = s.name, conf.IKEv2, crypto.Secret("of "+s.name)
-	c.Gateway = conf.Gateway{Prefix: netip.PrefixFrom(address(other), 32)}
+	c.Gateways = conf.Gateways{{Prefix: netip.PrefixFrom(address(other), 32)}}
 	if n.Nodes[other].hidden() {
-		c.Gateway = conf.Gateway{Any: true}
+		c.Gateways = conf.Gateways{{Any: true}}
 	}
 	c.Local.ID, c.Remote.ID = fqdn(mine), fqdn(other)
 	c.Proposals = mustPropose(crypto.IKE, s.ike[end]...)

@@ -345,7 +345,7 @@ func (h *Host) Trap(ops []esp.Op) { h.later(planeTime+h.Lag, func() { _ = h.inst
 
 // Locate implements engine.StewardOutside: the peer is where the connection says.
 func (h *Host) Locate(ticket uint64, c *conf.Connection) {
-	path := ike.Path{Local: netip.AddrPortFrom(h.Addr, ike.Port), Remote: netip.AddrPortFrom(c.Gateway.Prefix.Addr(), ike.Port)}
+	path := ike.Path{Local: netip.AddrPortFrom(h.Addr, ike.Port), Remote: netip.AddrPortFrom(c.Gateways[0].Prefix.Addr(), ike.Port)}
 	h.later(planeTime+h.Lag, func() { h.tell(engine.Located{Ticket: ticket, Paths: []ike.Path{path}}) })
 }
 

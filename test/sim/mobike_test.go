@@ -39,7 +39,7 @@ func TestMOBIKEFollows(t *testing.T) {
 			c.Connections[0].Lifetime, c.Connections[0].Margin = 15*time.Minute, 3*time.Minute
 			c.Connections[0].Children[0].Lifetime = 5 * time.Minute
 			if c.Connections[0].Behavior == conf.ResponderOnly {
-				c.Connections[0].Gateway = conf.Gateway{Any: true}
+				c.Connections[0].Gateways = conf.Gateways{{Any: true}}
 			}
 		})
 		if !w.Run(5*time.Minute, func() bool { return Settled(a, b, 1, flow) == nil }) {

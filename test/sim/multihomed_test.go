@@ -42,7 +42,7 @@ func TestMOBIKEMultihomed(t *testing.T) {
 			conn.MOBIKE, conn.DPDDelay, conn.Lifetime, conn.Margin = true, 20*time.Second, 30*time.Minute, 5*time.Minute
 			conn.Children[0].Lifetime = 10 * time.Minute
 			if conn.Behavior == conf.ResponderOnly {
-				conn.Gateway = conf.Gateway{Any: true}
+				conn.Gateways = conf.Gateways{{Any: true}}
 			}
 		})
 		if !w.Run(5*time.Minute, func() bool { return Settled(a, b, 1, flow) == nil }) {

@@ -138,7 +138,7 @@ func (x *node) traps(p *pairing) bool {
 		c = p.cb
 	}
 	_, configured := x.conf.Connection(c.Name)
-	return configured && (x == p.a || x == p.b) && !c.Gateway.Any
+	return configured && (x == p.a || x == p.b) && !c.Gateways.Any()
 }
 
 func back(f esp.Flow) esp.Flow {

@@ -59,12 +59,12 @@ func proposals(t testing.TB, p crypto.Proto, words ...string) []crypto.Proposal 
 func (s site) config(t testing.TB) *conf.Config {
 	t.Helper()
 	c := conf.Default()
-	gateway := conf.Gateway{Prefix: s.remote}
+	gateways := conf.Gateways{{Prefix: s.remote}}
 	if s.any {
-		gateway = conf.Gateway{Any: true}
+		gateways = conf.Gateways{{Any: true}}
 	}
 	c.Connections = []*conf.Connection{{
-		Name: "site", Version: conf.IKEv2, Gateway: gateway, Proposals: proposals(t, crypto.IKE, "aes256gcm16-prfsha256-curve25519"),
+		Name: "site", Version: conf.IKEv2, Gateways: gateways, Proposals: proposals(t, crypto.IKE, "aes256gcm16-prfsha256-curve25519"),
 		Lifetime: 3 * time.Hour, PSK: crypto.Secret(s.psk), Behavior: s.behavior, Rekey: true, Margin: 9 * time.Minute, RekeyFuzz: 100,
 		DPDDelay: 30 * time.Second, Fragmentation: true, FragmentSize: 1280,
 		Children: []*conf.Child{{

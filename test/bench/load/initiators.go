@@ -103,7 +103,7 @@ func configuration(n int) (*conf.Config, error) {
 		}
 		host := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
 		c.Connections = append(c.Connections, &conf.Connection{
-			Name: name, Version: conf.IKEv2, Gateway: conf.Gateway{Prefix: netip.PrefixFrom(lab.OuterB4, 32)},
+			Name: name, Version: conf.IKEv2, Gateways: conf.Gateways{{Prefix: netip.PrefixFrom(lab.OuterB4, 32)}},
 			Proposals: []crypto.Proposal{ike}, Local: conf.Auth{ID: own}, PSK: crypto.Secret(secret),
 			Behavior: conf.OnDemand, KeyingTries: 1, Fragmentation: true, FragmentSize: 1280,
 			Children: []*conf.Child{{
