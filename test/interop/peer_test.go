@@ -157,7 +157,13 @@ func (g goike) Log() string                  { return g.Output() }
 // start starts goiked on the end.
 func (e end) start(t *testing.T) goike {
 	t.Helper()
-	g, err := lab.StartGoiked(e.at, binaries(t), e.config(), lab.GoikedOptions{})
+	return e.startWith(t, e.config(), lab.GoikedOptions{})
+}
+
+// startWith starts it with another configuration.
+func (e end) startWith(t *testing.T, config string, o lab.GoikedOptions) goike {
+	t.Helper()
+	g, err := lab.StartGoiked(e.at, binaries(t), config, o)
 	if g != nil && g.Process != nil {
 		t.Cleanup(func() {
 			if code := g.Stop(); code != 0 {

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,6 +85,9 @@ type GoikedOptions struct {
 	Wrap   []string // program and arguments that run goiked
 	Mounts map[string]string
 	Attr   *syscall.SysProcAttr
+	// ConfigName is the name of the configuration file, which tells its format;
+	// goike.toml by default.
+	ConfigName string
 	// NotReady: do not wait for the daemon to be ready; it is expected to fail.
 	NotReady bool
 }
@@ -95,7 +99,7 @@ func StartGoiked(at *Namespace, bin Binaries, config string, o GoikedOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	g := &Goiked{at: at, dir: dir, bin: bin, Config: filepath.Join(dir, "goike.toml"),
+	g := &Goiked{at: at, dir: dir, bin: bin, Config: filepath.Join(dir, cmp.Or(o.ConfigName, "goike.toml")),
 		URI: "unix://" + filepath.Join(dir, "run", "goiked.vici")}
 	if err := os.WriteFile(g.Config, []byte(config), 0o600); err != nil {
 		return nil, err
