@@ -77,6 +77,7 @@ bench: deps ## benchmarks of the code, then throughput and load beside strongSwa
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 	go run -buildvcs=false ./test/bench/throughput
 	go run -buildvcs=false ./test/bench/load
+	go run -buildvcs=false ./test/bench/reload
 
 install: build ## into $(DESTDIR)$(PREFIX)
 	install -D -m 0755 bin/goiked $(DESTDIR)$(PREFIX)/sbin/goiked

@@ -1,5 +1,10 @@
 package crypto
 
+import (
+	"slices"
+	"sync"
+)
+
 // defaultWords are the proposals for "default": broad enough for any current
 // peer, and nothing in them that RFC 8221 or RFC 8247 advise against.
 var defaultWords = map[Proto][]string{
@@ -19,12 +24,19 @@ const defaultGroups = "curve25519-ecp256-ecp384-ecp521-modp3072-modp4096-modp204
 // DefaultProposals returns what the word "default" stands for: one proposal of
 // combined-mode ciphers and a classic one. ESP and AH have no key exchange in
 // them, thus no perfect forward secrecy for rekeyed child SAs.
-func DefaultProposals(p Proto) []Proposal {
-	var ps []Proposal
-	for _, w := range defaultWords[p] {
-		if prop, err := ParseProposal(p, w); err == nil {
-			ps = append(ps, prop)
+//
+// The algorithms of what it returns are shared, and not to be changed.
+func DefaultProposals(p Proto) []Proposal { return slices.Clone(defaultProposals()[p]) }
+
+// defaultProposals are read once: every connection without proposals asks for them.
+var defaultProposals = sync.OnceValue(func() map[Proto][]Proposal {
+	all := make(map[Proto][]Proposal)
+	for p, words := range defaultWords {
+		for _, w := range words {
+			if prop, err := ParseProposal(p, w); err == nil {
+				all[p] = append(all[p], prop)
+			}
 		}
 	}
-	return ps
-}
+	return all
+})
