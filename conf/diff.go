@@ -185,6 +185,17 @@ func changedKeys[T any](fields []field[T], old, v *T) (keys []string, verdict Ve
 	return keys, verdict
 }
 
+// childBehaviorVerdict is the same for a child whose behavior differs from that of the
+// connection.
+func childBehaviorVerdict(a, b *Child) Verdict {
+	for _, c := range []*Child{a, b} {
+		if c.Behavior == nil || *c.Behavior == ResponderOnly {
+			return Reauthenticate
+		}
+	}
+	return InPlace
+}
+
 // behaviorVerdict: who may begin changes nothing of SAs that are there; policies of a
 // connection that waits for its peer are others.
 func behaviorVerdict(a, b *Connection) Verdict {
@@ -235,6 +246,8 @@ var childKeys = []field[Child]{
 	{"lifetime_bytes", part(func(c Child) any { return c.LifetimeBytes }), does[Child](RekeyChild)},
 	{"lifetime_packets", part(func(c Child) any { return c.LifetimePackets }), does[Child](RekeyChild)},
 	{"renewal", part(func(c Child) any { return c.Renewal }), does[Child](RekeyChild)},
+	{"connection_behavior", part(func(c Child) any { return c.Behavior }), childBehaviorVerdict},
+	{"dpd_action", part(func(c Child) any { return c.DPDAction }), does[Child](InPlace)},
 	{"inactivity", part(func(c Child) any { return c.Inactivity }), does[Child](RekeyChild)},
 	{"replay_window", part(func(c Child) any { return c.Window }), does[Child](RekeyChild)},
 	{"ipcomp", part(func(c Child) any { return c.IPComp }), nil},

@@ -130,6 +130,12 @@ func touch(t *testing.T, v reflect.Value) {
 	case **UniqueIDs:
 		never := UniqueNever
 		*x = &never
+	case **Behavior:
+		start := Start
+		*x = &start
+	case **DPDAction:
+		hold := DPDHold
+		*x = &hold
 	case **Renewal:
 		*x = &Renewal{Margin: 1}
 	default:

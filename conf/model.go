@@ -271,6 +271,8 @@ type Child struct {
 	LifetimeBytes    uint64        // hard limit of what each SA carries, 0: none
 	LifetimePackets  uint64
 	Renewal          *Renewal      // of its own; nil: as the connection says
+	Behavior         *Behavior     // of its own; nil: as the connection says
+	DPDAction        *DPDAction    // of its own, never DPDNone; nil: as the connection says
 	Inactivity       time.Duration // without traffic, after which it is closed; Forever: none
 	Window           uint32        // replay window in packets
 	IPComp           bool

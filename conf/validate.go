@@ -172,10 +172,6 @@ func (v *validator) gateway(at Place, c *Connection) {
 		v.error(here, nil, "%s has no remote_gateway; allowed: %s", quoted(c.Name), AllowedGateway)
 		return
 	}
-	if c.Behavior != ResponderOnly && !gs.Dialable() {
-		v.error(at.key("connection_behavior"), []Place{here},
-			"connection_behavior is %q, but remote_gateway %q is no single peer to call; allowed with it: \"responder-only\"", c.Behavior, gs)
-	}
 	for i, g := range gs {
 		if slices.Contains(gs[:i], g) {
 			v.error(here, nil, "remote_gateway holds %s twice; allowed: each once", g)
@@ -187,6 +183,18 @@ func (v *validator) gateway(at Place, c *Connection) {
 	if c.LocalAddr.IsValid() && !slices.ContainsFunc(gs, func(g Gateway) bool { return !g.Prefix.IsValid() || g.Prefix.Addr().Is4() == c.LocalAddr.Is4() }) {
 		v.error(at.key("local_address"), []Place{here},
 			"local_address %s and remote_gateway %s are of different address families; allowed: both IPv4 or both IPv6", c.LocalAddr, gs)
+	}
+	if gs.Dialable() {
+		return
+	}
+	const text = "connection_behavior is %q, but remote_gateway %q is no single peer to call; allowed with it: \"responder-only\""
+	if c.Behavior != ResponderOnly {
+		v.error(at.key("connection_behavior"), []Place{here}, text, c.Behavior, gs)
+	}
+	for i, child := range c.Children {
+		if child.Behavior != nil && *child.Behavior != ResponderOnly {
+			v.error(Place{Conn: at.Conn, Child: i, Key: "connection_behavior"}, []Place{here}, text, *child.Behavior, gs)
+		}
 	}
 }
 

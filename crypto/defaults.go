@@ -1,9 +1,6 @@
 package crypto
 
-import (
-	"slices"
-	"sync"
-)
+import "slices"
 
 // defaultWords are the proposals for "default": broad enough for any current
 // peer, and nothing in them that RFC 8221 or RFC 8247 advise against.
@@ -26,10 +23,12 @@ const defaultGroups = "curve25519-ecp256-ecp384-ecp521-modp3072-modp4096-modp204
 // them, thus no perfect forward secrecy for rekeyed child SAs.
 //
 // The algorithms of what it returns are shared, and not to be changed.
-func DefaultProposals(p Proto) []Proposal { return slices.Clone(defaultProposals()[p]) }
+func DefaultProposals(p Proto) []Proposal { return slices.Clone(defaultProposals[p]) }
 
 // defaultProposals are read once: every connection without proposals asks for them.
-var defaultProposals = sync.OnceValue(func() map[Proto][]Proposal {
+var defaultProposals = parseDefaults()
+
+func parseDefaults() map[Proto][]Proposal {
 	all := make(map[Proto][]Proposal)
 	for p, words := range defaultWords {
 		for _, w := range words {
@@ -39,4 +38,4 @@ var defaultProposals = sync.OnceValue(func() map[Proto][]Proposal {
 		}
 	}
 	return all
-})
+}

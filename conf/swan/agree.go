@@ -2,37 +2,39 @@ package swan
 
 import "github.com/goike/goike/conf"
 
-// agree makes one behavior of a connection of what its children say: goike has that for
-// all children of a connection.
+// agree puts together what the children say about a connection: what the first one says
+// is that of the connection, and what another one says is its own.
 func (s *scope) agree(c *connection) {
-	var first *child
+	c.conn.DPDAction, c.conn.Behavior = conf.DPDClear, conf.ResponderOnly
+	first := true
 	for _, k := range c.children {
 		if k.child.Mode.Shunt() {
 			s.warnShunt(k)
 			continue
 		}
 		k.closing()
-		if first == nil {
-			first = k
-			continue
+		behavior := k.behavior(c.conn.Gateways)
+		if first {
+			c.conn.DPDAction, c.conn.Behavior, first = k.dpd, behavior, false
 		}
-		if k.dpd != first.dpd {
-			k.differs("dpd_action", first)
+		if k.dpd != c.conn.DPDAction {
+			k.child.DPDAction = &k.dpd
 		}
-		if k.start.behavior() != first.start.behavior() {
-			k.differs("start_action", first)
+		if behavior != c.conn.Behavior {
+			k.child.Behavior = &behavior
 		}
 	}
-	c.conn.DPDAction, c.conn.Behavior = conf.DPDClear, conf.ResponderOnly
-	if first == nil {
-		return
+}
+
+// behavior is what start_action says, if there is a peer to call.
+func (k *child) behavior(peer conf.Gateways) conf.Behavior {
+	b := k.start.behavior()
+	if b != conf.ResponderOnly && !peer.Dialable() {
+		k.scope.error(k.scope.place("start_action"), "start_action",
+			"start_action of %s needs a peer to call, but remote_addrs names no single one (%s); allowed with it: start_action = none", k.scope.what, peer)
+		return conf.ResponderOnly
 	}
-	c.conn.DPDAction, c.conn.Behavior = first.dpd, first.start.behavior()
-	if c.conn.Behavior != conf.ResponderOnly && !c.conn.Gateways.Dialable() {
-		first.scope.error(first.scope.place("start_action"), "start_action",
-			"start_action of %s needs a peer to call, but remote_addrs names no single one (%s); allowed with it: start_action = none", first.scope.what, c.conn.Gateways)
-		c.conn.Behavior = conf.ResponderOnly
-	}
+	return b
 }
 
 func (a actions) behavior() conf.Behavior {
@@ -43,11 +45,6 @@ func (a actions) behavior() conf.Behavior {
 		return conf.OnDemand
 	}
 	return conf.ResponderOnly
-}
-
-func (k *child) differs(name string, first *child) {
-	k.scope.error(k.scope.place(name), name, "%s of %s is another than that of %s; goike has one for all children of a connection: give them the same, or make another connection",
-		name, k.scope.what, first.scope.what)
 }
 
 // closing checks close_action: what is started is set up again whenever it ends, and what

@@ -124,6 +124,22 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// Children of one connection may come up, and end, each in its own way.
+func TestActionsOfChildren(t *testing.T) {
+	c, _, err := load(t, conn("", "start_action = trap\n}\nlan2 {\nstart_action = start\ndpd_action = restart\n}\nlan3 {\nstart_action = trap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := c.Connections[0]
+	var got []string
+	for _, child := range site.Children {
+		got = append(got, fmt.Sprintf("%s %s %s %v %v", child.Name, site.BehaviorOf(child), site.DPDActionOf(child), child.Behavior == nil, child.DPDAction == nil))
+	}
+	if text := strings.Join(got, ", "); text != "lan on-demand clear true true, lan2 start restart false false, lan3 on-demand clear true true" || site.Boldest() != conf.Start || !site.Restarts() {
+		t.Error(text)
+	}
+}
+
 // conn is a file with one connection that has these options, and whose child has those.
 func conn(options, child string) string {
 	return "connections { site {\nremote_addrs = 198.51.100.2\n" + options + "\nlocal { auth = psk\nid = a\n}\nremote { auth = psk\nid = b\n}\nchildren { lan {\n" + child + "\n} } } }\n" +
@@ -199,7 +215,6 @@ func TestErrors(t *testing.T) {
 		{"", "close_action = trap", "goike does not trap what was not trapped before"},
 		{"", "start_action = trap,start", "allowed: none, trap, start, trap|start"},
 		{"remote_addrs = %any", "start_action = start", "needs a peer to call, but remote_addrs names no single one"},
-		{"", "start_action = trap\n}\nlan2 {\n", "start_action of child lan2 of connection site is another than that of child lan"},
 		{"", "ah_proposals = sha256\nhw_offload = yes", "hw_offload"},
 		{"encap = yes", "ah_proposals = sha256", "which cannot be sent in UDP as encap wants"},
 		{"local_addrs = 2001:db8::1", "", "swanctl.conf:3:1: local_addrs 2001:db8::1 and remote_addrs 198.51.100.2 are of different address families"},

@@ -280,6 +280,8 @@ func TestKeys(t *testing.T) {
 		{`phase2: lifetime = "forever"`, func(m model) any { return m.child.Lifetime }, conf.Forever},
 		{`phase2: lifetime_bytes = 64_000_000_000`, func(m model) any { return m.child.LifetimeBytes }, uint64(64e9)},
 		{`phase2: lifetime_packets = 1000`, func(m model) any { return m.child.LifetimePackets }, uint64(1000)},
+		{`phase2: connection_behavior = "on-demand"`, func(m model) any { return *m.child.Behavior }, conf.OnDemand},
+		{`phase2: dpd_action = "hold"`, func(m model) any { return *m.child.DPDAction }, conf.DPDHold},
 		{`phase2: inactivity = "30m"`, func(m model) any { return m.child.Inactivity }, 30 * time.Minute},
 		{`phase2: inactivity = "forever"`, func(m model) any { return m.child.Inactivity }, conf.Forever},
 		{`phase2: proposals = ["aes256gcm16-curve25519-esn"]`, func(m model) any { return words(m.child.Proposals) }, "[aes256gcm16-curve25519-esn]"},

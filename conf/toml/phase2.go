@@ -38,6 +38,14 @@ var phase2Keys = []key[*phase2]{
 	life("lifetime", func(p *phase2) *time.Duration { return &p.child.Lifetime }),
 	count("lifetime_bytes", func(p *phase2) *uint64 { return &p.child.LifetimeBytes }),
 	count("lifetime_packets", func(p *phase2) *uint64 { return &p.child.LifetimePackets }),
+	word("connection_behavior", func(p *phase2) *conf.Behavior {
+		p.child.Behavior = new(conf.Behavior)
+		return p.child.Behavior
+	}, served(conf.Start, conf.OnDemand, conf.ResponderOnly)),
+	word("dpd_action", func(p *phase2) *conf.DPDAction {
+		p.child.DPDAction = new(conf.DPDAction)
+		return p.child.DPDAction
+	}, served(conf.DPDRestart, conf.DPDClear, conf.DPDHold)),
 	life("inactivity", func(p *phase2) *time.Duration { return &p.child.Inactivity }),
 	{"proposals", func(_ scope, p *phase2, it *item) { p.algs.proposals = it }},
 	{"encryption", func(_ scope, p *phase2, it *item) { p.algs.encryption = it }},

@@ -95,7 +95,7 @@ func addConfChild(m *Message, conn *conf.Connection, child *conf.Child) {
 	setInt(m, "rekey_time", seconds(rekeyAfter(conn, child.Lifetime, conn.RenewalOf(child).Margin)))
 	m.Set("rekey_bytes", "0")
 	m.Set("rekey_packets", "0")
-	m.Set("dpd_action", word(dpdActions[:], conn.DPDAction))
+	m.Set("dpd_action", word(dpdActions[:], conn.DPDActionOf(child)))
 	m.Set("close_action", "none")
 	m.SetList("local-ts", confSelectors(child.Local)...)
 	m.SetList("remote-ts", confSelectors(child.Remote)...)

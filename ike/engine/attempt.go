@@ -104,7 +104,7 @@ func (s *Steward) conclude(now ike.Instant, l *link) {
 		return
 	}
 	tries := l.conn.KeyingTries
-	if l.conn.Behavior == conf.ResponderOnly {
+	if l.conn.Boldest() == conf.ResponderOnly {
 		tries = 1
 	}
 	if tries > 0 && l.try >= tries {
@@ -128,7 +128,7 @@ func (s *Steward) giveUp(now ike.Instant, l *link, names []string) {
 	l.over = true
 	s.trapAgain(l, names)
 	l.notBefore = min(l.notBefore, now.Add(max(firstRetry-now.Sub(l.begun), soon))) // of a new series
-	if l.conn.Behavior == conf.ResponderOnly {
+	if l.conn.Boldest() == conf.ResponderOnly {
 		return
 	}
 	tries := "1 try"

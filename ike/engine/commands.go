@@ -34,7 +34,7 @@ func (s *Steward) bringUp(now ike.Instant, in Up) {
 		if !up {
 			w.left[name] = true
 		}
-		if !up || l.persistent() {
+		if !up || l.persists(name) {
 			l.demand(name)
 		}
 	}
@@ -182,7 +182,7 @@ func (s *Steward) hold(conn, child string) (found bool) {
 		}
 		ikeID, under := l.asked[child]
 		found = found || l.want[child] || under
-		l.down[child] = l.conn.Behavior == conf.Start
+		l.down[child] = l.behaviorOf(child) == conf.Start
 		delete(l.want, child)
 		delete(l.given, child)
 		if under {
@@ -200,7 +200,7 @@ func (s *Steward) holdAll(conn string) (found bool) {
 			continue
 		}
 		found = found || l.nextTry != ike.Never || l.stage == locating
-		l.held = l.conn.Behavior == conf.Start
+		l.held = l.conn.Boldest() == conf.Start
 		l.forgetWishes()
 		if l.stage == locating {
 			l.stage = idle // what is found serves the policies
@@ -225,7 +225,7 @@ func (s *Steward) downPhase1s(w *downWaiter, force bool, match func(*phase1) boo
 	for _, sa := range s.sorted(match) {
 		w.ikes[sa.id] = true
 		if l := sa.link; l.ikes <= 1 && !l.held {
-			l.held = l.conn.Behavior == conf.Start
+			l.held = l.conn.Boldest() == conf.Start
 			l.forgetWishes()
 		}
 		s.end(sa, ike.Terminate{Force: force, Why: whyCommand})
@@ -241,7 +241,7 @@ func (s *Steward) downChildren(w *downWaiter, force bool, match func(*phase1, ph
 				continue
 			}
 			w.children[c.id] = true
-			if l := sa.link; l.up[c.name] <= 1 && l.conn.Behavior == conf.Start {
+			if l := sa.link; l.up[c.name] <= 1 && l.behaviorOf(c.name) == conf.Start {
 				l.down[c.name] = true
 				delete(l.want, c.name)
 			}

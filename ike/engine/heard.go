@@ -67,7 +67,7 @@ func (s *Steward) ikeUp(now ike.Instant, r ike.Report) {
 		// The peer began: its children come first.
 		l.notBefore = max(l.notBefore, now.Add(settleTime))
 	}
-	l.trapped = false
+	clear(l.trapped)
 	s.achieved(sa, "")
 	if l.gone {
 		s.end(sa, ike.Terminate{Why: "the connection is no longer configured"})
@@ -106,9 +106,12 @@ func (s *Steward) ikeDown(now ike.Instant, r ike.Report) {
 		s.reconcile(now, l)
 		return
 	}
-	if cause == ike.NoAnswer && !s.afterSilence(l) {
-		s.reconcile(now, l)
-		return
+	var left []string
+	if cause == ike.NoAnswer {
+		if left = s.afterSilence(l); len(left) == len(l.names()) {
+			s.reconcile(now, l)
+			return
+		}
 	}
 	wait := soon
 	if cause == ike.NoAnswer || cause == ike.Expired {
@@ -119,44 +122,65 @@ func (s *Steward) ikeDown(now ike.Instant, r ike.Report) {
 		wait = backoff(l.flaps)
 	}
 	l.notBefore = now.Add(wait + s.upTo(wait/2))
-	s.resume(now, l)
-}
-
-// afterSilence does what dpd_action says about a peer that does not answer any
-// more; it tells whether the tunnel is to be set up again.
-func (s *Steward) afterSilence(l *link) bool {
-	action := l.conn.DPDAction
-	if action != conf.DPDClear && action != conf.DPDHold {
-		return true
-	}
+	l.restart()
 	if l.persistent() {
 		l.wantAll()
 	}
-	l.leave(l.names())
-	if action == conf.DPDHold && l.conn.Gateways.Dialable() {
-		l.trapped = true
-		s.trap(l)
+	l.leave(left)
+	s.reconcile(now, l)
+}
+
+// afterSilence does what dpd_action says about a peer that does not answer any more, and
+// returns the children that are not to be set up again.
+func (s *Steward) afterSilence(l *link) (left []string) {
+	var hold []string
+	for _, name := range l.names() {
+		switch l.dpdActionOf(name) {
+		case conf.DPDClear:
+			left = append(left, name)
+		case conf.DPDHold:
+			left, hold = append(left, name), append(hold, name)
+		}
 	}
-	return false
+	l.leave(left)
+	s.trapChildren(l, hold)
+	return left
+}
+
+// dpdActionOf is what becomes of a child when the peer is dead, or of the IKE SA when the
+// name is empty.
+func (l *link) dpdActionOf(name string) conf.DPDAction {
+	if c, ok := l.conn.Child(name); ok {
+		return l.conn.DPDActionOf(c)
+	}
+	return l.conn.DPDAction
 }
 
 // rest gives up children that nobody uses until traffic asks for them.
 func (s *Steward) rest(l *link, names []string) {
 	l.leave(names)
-	if l.conn.Gateways.Dialable() {
-		l.trapped = true
-		s.trap(l)
+	s.trapChildren(l, names)
+}
+
+// trapChildren lets traffic bring children up, whatever their behavior.
+func (s *Steward) trapChildren(l *link, names []string) {
+	if len(names) == 0 || !l.conn.Gateways.Dialable() {
+		return
 	}
+	for _, name := range names {
+		l.trapped[name] = true
+	}
+	s.trap(l)
 }
 
 // recall wants again what a lost IKE SA has had. A connection that only waits for its
 // peer goes on waiting.
 func (l *link) recall(names []string) {
-	if l.conn.Behavior == conf.ResponderOnly || l.held || !l.conn.Gateways.Dialable() {
+	if l.held || !l.conn.Gateways.Dialable() {
 		return
 	}
 	for _, name := range names {
-		if l.has(name) && !l.down[name] {
+		if l.has(name) && !l.down[name] && l.behaviorOf(name) != conf.ResponderOnly {
 			l.demand(name)
 		}
 	}
@@ -241,7 +265,7 @@ func (s *Steward) succeed(l *link, child string) {
 	delete(l.asked, child)
 	delete(l.given, child)
 	switch {
-	case !l.persistent() || !l.has(child):
+	case !l.persists(child) || !l.has(child):
 		delete(l.want, child)
 	case !l.down[child]:
 		l.want[child] = true

@@ -157,7 +157,7 @@ func (w *world) heal() {
 			w.fatal("%s: its networks are not protected: %+v", l.conn.Name, l)
 		}
 		for _, name := range l.names() {
-			if l.given[name] && name != "" && (l.conn.Behavior != conf.ResponderOnly || l.trapped) {
+			if l.given[name] && name != "" && (l.behaviorOf(name) != conf.ResponderOnly || l.trapped[name]) {
 				w.handle(Acquired{Acquire: esp.Acquire{Policy: l.conn.Name + "/" + name}})
 			}
 		}
@@ -170,7 +170,7 @@ func (w *world) heal() {
 	for _, l := range w.s.links {
 		for _, name := range l.names() {
 			up := l.up[name] > 0 || name == "" && l.ikes > 0
-			if l.persistent() && !l.down[name] && !l.given[name] && !up {
+			if l.persists(name) && !l.down[name] && !l.given[name] && !up {
 				w.fatal("%s/%s is not up: %+v", l.conn.Name, name, l)
 			}
 		}

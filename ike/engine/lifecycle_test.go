@@ -171,8 +171,39 @@ func TestHoldTraps(t *testing.T) {
 		t.Error("it goes on without traffic")
 	}
 	o.up(12, false, "lan") // the peer is back
-	if o.state() != "up" || o.s.byName["site"].trapped {
+	if o.state() != "up" || len(o.s.byName["site"].trapped) > 0 {
 		t.Error(o.state())
+	}
+}
+
+// Each child comes up, and ends with a silent peer, as it says itself.
+func TestActionsOfChildren(t *testing.T) {
+	cfg := twoChildren(conf.Start)
+	onDemand, hold := conf.OnDemand, conf.DPDHold
+	voice := cfg.Connections[0].Children[1]
+	voice.Behavior, voice.DPDAction = &onDemand, &hold
+	o := newOffice(t, cfg)
+	d := o.locate(nil)
+	if firsts(d) != "lan" {
+		t.Fatalf("begun with %s", firsts(d))
+	}
+	o.up(d.ID, true, "lan")
+	o.wait(time.Hour)
+	if o.s.byName["site"].want["voice"] {
+		t.Fatal("voice is set up without traffic")
+	}
+	o.handle(Acquired{Acquire: esp.Acquire{Policy: "site/voice"}})
+	o.childUp(d.ID, "voice")
+	o.wait(time.Hour)
+	o.lose(d.ID, ike.NoAnswer)
+	d = o.locate(nil)
+	if firsts(d) != "lan" {
+		t.Fatalf("set up again: %s", firsts(d))
+	}
+	o.up(d.ID, true, "lan")
+	o.handle(Acquired{Acquire: esp.Acquire{Policy: "site/voice"}})
+	if l := o.s.byName["site"]; l.asked["voice"] != d.ID {
+		t.Errorf("traffic does not bring voice up: %+v", l)
 	}
 }
 

@@ -52,7 +52,7 @@ type link struct {
 	redirect  *redirection           // that the try under way follows, nil: none
 	redirects []ike.Instant          // when it was sent elsewhere
 	held      bool                   // taken down by command
-	trapped   bool                   // traffic brings it up, whatever its behavior
+	trapped   map[string]bool        // children that traffic brings up, whatever their behavior
 	command   map[string]trapCommand // about the policies of children
 	down      map[string]bool
 	lastError *ike.Refusal
@@ -76,7 +76,7 @@ func newLink(c *conf.Connection, id uint64) *link {
 	return &link{
 		timer: newTimer(id), conn: c, want: make(map[string]bool), given: make(map[string]bool),
 		packets: make(map[string]esp.Selector), asked: make(map[string]uint64), up: make(map[string]int),
-		down: make(map[string]bool), reqIDs: make(map[string]uint32), command: make(map[string]trapCommand),
+		down: make(map[string]bool), trapped: make(map[string]bool), reqIDs: make(map[string]uint32), command: make(map[string]trapCommand),
 		nextTry: ike.Never, nextTrap: ike.Never, lastAt: ike.Never,
 	}
 }
@@ -120,9 +120,20 @@ func (l *link) missing() []string {
 	return out
 }
 
-// persistent tells whether the children are always wanted.
+// persistent tells whether there are children that are always wanted.
 func (l *link) persistent() bool {
-	return l.conn.Behavior == conf.Start && !l.held && !l.gone
+	return l.conn.Boldest() == conf.Start && !l.held && !l.gone
+}
+
+// persists tells whether a child is always wanted.
+func (l *link) persists(name string) bool { return l.persistent() && l.behaviorOf(name) == conf.Start }
+
+// behaviorOf is how a child comes up, or the IKE SA when the name is empty.
+func (l *link) behaviorOf(name string) conf.Behavior {
+	if c, ok := l.conn.Child(name); ok {
+		return l.conn.BehaviorOf(c)
+	}
+	return l.conn.Boldest()
 }
 
 // demand makes a child wanted.
@@ -131,10 +142,10 @@ func (l *link) demand(name string) {
 	delete(l.given, name)
 }
 
-// wantAll makes all children wanted.
+// wantAll makes all children wanted that always are.
 func (l *link) wantAll() {
 	for _, name := range l.names() {
-		if !l.down[name] {
+		if !l.down[name] && l.behaviorOf(name) == conf.Start {
 			l.demand(name)
 		}
 	}
@@ -290,9 +301,9 @@ func (l *link) word() string {
 		return "up"
 	case l.held:
 		return "stopped"
-	case l.conn.Behavior == conf.OnDemand || l.trapped:
+	case l.conn.Boldest() == conf.OnDemand || len(l.trapped) > 0:
 		return "on-demand"
-	case l.conn.Behavior == conf.ResponderOnly:
+	case l.conn.Boldest() == conf.ResponderOnly:
 		return "listening"
 	}
 	return "stopped"

@@ -26,11 +26,9 @@ func (s *Steward) adapt(l *link, conn *conf.Connection) {
 		delete(l.want, "") // the children bring the IKE SA with them
 	}
 	l.conn = conn
-	if !l.persistent() {
-		for name := range l.want {
-			if l.isUp(name) {
-				delete(l.want, name)
-			}
+	for name := range l.want {
+		if !l.persists(name) && l.isUp(name) {
+			delete(l.want, name)
 		}
 	}
 }
@@ -42,6 +40,7 @@ func (s *Steward) withdraw(l *link, name string) {
 	delete(l.given, name)
 	delete(l.packets, name)
 	delete(l.command, name)
+	delete(l.trapped, name)
 	if ikeID, under := l.asked[name]; under {
 		delete(l.asked, name)
 		s.out.Order(Order{IKE: ikeID, Event: ike.Terminate{Child: name, Why: whyReload}})

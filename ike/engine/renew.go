@@ -78,7 +78,7 @@ func (sa *phase1) stay() {
 			continue
 		}
 		l.up[c.name]++
-		if l.persistent() && l.has(c.name) && !l.down[c.name] {
+		if l.persists(c.name) && l.has(c.name) && !l.down[c.name] {
 			l.demand(c.name)
 		}
 	}

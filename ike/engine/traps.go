@@ -119,12 +119,7 @@ func (l *link) protects(child string) bool {
 	case uninstalled:
 		return false
 	}
-	return l.protectsAll()
-}
-
-// protectsAll is the same for the children about which there was no command.
-func (l *link) protectsAll() bool {
-	if l.conn.Behavior == conf.ResponderOnly && !l.trapped {
+	if l.behaviorOf(child) == conf.ResponderOnly && !l.trapped[child] {
 		_, single := l.conn.Gateways.Single()
 		return single
 	}
@@ -285,7 +280,7 @@ func (s *Steward) acquired(now ike.Instant, a esp.Acquire) {
 	}
 	l := t.link
 	asked := l.command[t.child] == installed
-	waits := l.conn.Behavior == conf.ResponderOnly && !l.trapped || l.held
+	waits := l.behaviorOf(t.child) == conf.ResponderOnly && !l.trapped[t.child] || l.held
 	if waits && !asked || l.up[t.child] > 0 || l.want[t.child] {
 		return
 	}

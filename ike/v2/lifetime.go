@@ -90,7 +90,7 @@ func busyPeer(why *ike.Refusal) bool { return why.Notify == wire.NotifyTemporary
 // mayReauthenticate tells whether this side can set the IKE SA up again. Otherwise that
 // is for the peer to do.
 func (sa *SA) mayReauthenticate() bool {
-	return sa.initiator || sa.conn.Behavior != conf.ResponderOnly && sa.conn.Gateways.Dialable()
+	return sa.initiator || sa.conn.Boldest() != conf.ResponderOnly && sa.conn.Gateways.Dialable()
 }
 
 // due begins the replacement of what it is time for.

@@ -5,7 +5,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/goike/goike/conf"
 	"github.com/goike/goike/ike"
 	"github.com/goike/goike/ike/wire"
 )
@@ -133,7 +132,7 @@ const besideFrom = 2
 func (sa *SA) tryBeside(out *outgoing, fx *ike.Effects) {
 	_, asking := sa.active.(*liveness)
 	// A ticket brings it back as soon as it is known to be lost, and only then.
-	wanted := sa.conn.DPDAction == conf.DPDRestart && sa.mayReauthenticate() && !sa.conn.SessionResumption
+	wanted := sa.conn.Restarts() && sa.mayReauthenticate() && !sa.conn.SessionResumption
 	if !asking || sa.state != ike.Up || !wanted || sa.beside || sa.heard > out.begun {
 		return
 	}
