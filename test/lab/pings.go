@@ -20,7 +20,8 @@ type Pings struct {
 	from, to netip.Addr
 	conn     net.PacketConn
 	end      chan struct{}
-	all      sync.WaitGroup
+	sender   sync.WaitGroup
+	receiver sync.WaitGroup
 
 	mu       sync.Mutex
 	sent     []time.Time // by number
@@ -68,8 +69,8 @@ func (n *Namespace) Pings(from, to netip.Addr, every time.Duration) (*Pings, err
 	if err := n.Do(func() (err error) { p.conn, err = e.listen(from); return err }); err != nil {
 		return nil, fmt.Errorf("echo requests from %s: %w", from, err)
 	}
-	p.all.Go(func() { p.send(e, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, 0)), every) })
-	p.all.Go(func() { p.receive(e) })
+	p.sender.Go(func() { p.send(e, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, 0)), every) })
+	p.receiver.Go(func() { p.receive(e) })
 	return p, nil
 }
 
@@ -148,14 +149,9 @@ func (p *Pings) Wait(count int, limit time.Duration) error {
 	})
 }
 
-// Stop ends the requests, waits for the answers that are under way, and tells how many
-// requests there were, and which of them had no answer.
-func (p *Pings) Stop() (sent int, lost Lost) {
-	select {
-	case <-p.end:
-	default:
-		close(p.end)
-	}
+func (p *Pings) finish() {
+	close(p.end)
+	p.sender.Wait()
 	_ = Eventually(lastAnswers, func() error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -165,7 +161,17 @@ func (p *Pings) Stop() (sent int, lost Lost) {
 		return nil
 	})
 	_ = p.conn.Close()
-	p.all.Wait()
+	p.receiver.Wait()
+}
+
+// Stop ends the requests, waits for the answers that are under way, and tells how many
+// requests there were, and which of them had no answer.
+func (p *Pings) Stop() (sent int, lost Lost) {
+	select {
+	case <-p.end:
+	default:
+		p.finish()
+	}
 	for i, at := range p.sent {
 		if !p.answered[i] {
 			lost = append(lost, at.Sub(p.sent[0]).Round(time.Millisecond))

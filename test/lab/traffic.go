@@ -84,8 +84,8 @@ func (o Iperf) args() []string {
 
 // listening waits until a TCP port of the namespace is listened on.
 func (n *Namespace) listening(port int, p *Process) error {
-	return Eventually(5*time.Second, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	return Eventually(startLimit, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), askLimit)
 		defer cancel()
 		out, err := n.Run(ctx, "ss", "-Hltn", "sport = :"+strconv.Itoa(port))
 		if err == nil && out == "" {
