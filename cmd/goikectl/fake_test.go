@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -37,6 +38,11 @@ type fake struct {
 	initiated  []control.InitiateRequest
 	terminated []control.TerminateRequest
 	redirected []control.RedirectRequest
+	rekeyed    []control.RekeyRequest
+	after      func() // called when a rekey has been answered
+	policies   []control.Policy
+	counters   control.Counters
+	resets     []string
 	during     func(ctx context.Context) // called by Initiate
 	sinks      map[int]func(control.Event)
 	serial     int
@@ -250,4 +256,29 @@ func (f *fake) asked() []control.RedirectRequest {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.redirected)
+}
+
+func (f *fake) Rekey(_ context.Context, r control.RekeyRequest) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rekeyed = append(f.rekeyed, r)
+	if f.after != nil {
+		go f.after()
+	}
+	return f.matches, f.err
+}
+
+func (f *fake) Policies(context.Context) []control.Policy { return f.policies }
+
+func (f *fake) Counters(context.Context) (control.Counters, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.counters, nil
+}
+
+func (f *fake) ResetCounters(_ context.Context, every bool, conn string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.resets = append(f.resets, fmt.Sprintf("%v %q", every, conn))
+	return nil
 }

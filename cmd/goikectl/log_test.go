@@ -28,11 +28,11 @@ func follow(t *testing.T, events []control.Event, args ...string) string {
 		f.publish(probe)
 		pause(ctx, t, &out)
 	}
-	f.publish(control.Event{Log: &control.LogLine{Text: "BEGIN"}})
+	f.publish(control.Event{Log: &control.LogLine{Conn: "site", Text: "BEGIN"}})
 	for _, ev := range events {
 		f.publish(ev)
 	}
-	f.publish(control.Event{Log: &control.LogLine{Text: "END"}})
+	f.publish(control.Event{Log: &control.LogLine{Conn: "site", Text: "END"}})
 	for !strings.Contains(out.text(), "END") {
 		pause(ctx, t, &out)
 	}
@@ -85,4 +85,64 @@ func TestLog(t *testing.T) {
 	golden(t, "log-0.txt", follow(t, events, "--level", "0"))
 	golden(t, "log-2.txt", follow(t, events, "--level", "2"))
 	golden(t, "log.json", follow(t, events, "--json"))
+	other := []control.Event{{Log: &control.LogLine{Conn: "hq", Text: "hq: something"}}, report(ike.IKEUp, newFake().sas[2].Status)}
+	if got := follow(t, append(other, events[0], events[8]), "site"); strings.Count(got, "\n") != 2 || strings.Contains(got, "hq") || strings.Contains(got, "road") {
+		t.Error(got)
+	}
+}
+
+// events shows what happens to SAs, each kind in its own words.
+func TestEvents(t *testing.T) {
+	f := newFake()
+	st := f.sas[0].Status
+	moved := report(ike.IKEMoved, st)
+	moved.Report.Was = st.Path
+	failed := report(ike.Failed, st)
+	failed.Report.Child, failed.Report.Why = "lan", &ike.Refusal{Cause: ike.NoSelectors}
+	installed := report(ike.ChildUp, st)
+	list := []control.Event{report(ike.IKEUp, st), moved, failed, report(ike.IKEDown, f.sas[2].Status)}
+	golden(t, "events.txt", events(t, f, list))
+	golden(t, "events.json", events(t, f, list, "--json"))
+	golden(t, "events-site.txt", events(t, f, list, "site"))
+	golden(t, "events-state.txt", events(t, f, []control.Event{installed, report(ike.ChildDown, st)}, "--type", "child-state-installed,child-state-destroying,alert"))
+}
+
+// events runs events until all of a list were shown, and returns what it printed.
+func events(t *testing.T, f *fake, list []control.Event, args ...string) string {
+	t.Helper()
+	path, _ := serve(t, f)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var out watcher
+	done := make(chan int, 1)
+	go func() {
+		done <- newApp(&out, io.Discard).run(ctx, append([]string{"--socket", path, "events"}, args...))
+	}()
+	mark := func(cause ike.Cause, word string) {
+		ev := report(ike.Failed, f.sas[0].Status)
+		ev.Report.Why = &ike.Refusal{Cause: cause}
+		f.publish(ev)
+		for !strings.Contains(out.text(), word) {
+			pause(ctx, t, &out)
+			if cause == ike.BadMessage { // until the last of the events is registered
+				f.publish(ev)
+			}
+		}
+	}
+	mark(ike.BadMessage, "parse-error-body")
+	for _, ev := range list {
+		f.publish(ev)
+	}
+	mark(ike.WrongKey, "peer-auth-failed")
+	cancel()
+	if code := <-done; code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	var shown strings.Builder
+	for line := range strings.Lines(out.text()) {
+		if !strings.Contains(line, "parse-error-body") && !strings.Contains(line, "peer-auth-failed") {
+			shown.WriteString(line)
+		}
+	}
+	return shown.String()
 }

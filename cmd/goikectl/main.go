@@ -35,6 +35,8 @@ type app struct {
 	out, errs io.Writer
 	now       func() time.Time
 	color     bool
+	screen    terminal         // nil: output is none
+	ticks     <-chan time.Time // of what is drawn again and again; nil: by the clock
 
 	socket  string
 	json    bool
@@ -71,6 +73,9 @@ func exitCode(err error) int {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	a := &app{out: os.Stdout, errs: os.Stderr, now: time.Now, color: wantsColor(os.Stdout, os.Getenv)}
+	if isTerminal(os.Stdout) && os.Getenv("TERM") != "dumb" {
+		a.screen = tty{os.Stdin, os.Stdout}
+	}
 	code := a.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -78,8 +83,12 @@ func main() {
 
 // wantsColor tells whether a file is a terminal, and nobody is against colors.
 func wantsColor(f *os.File, getenv func(string) string) bool {
+	return isTerminal(f) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+}
+
+func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // run is the whole program; it returns its exit code.
@@ -117,7 +126,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.socket, "socket", defaultSocket, "control socket of the daemon")
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.DurationVar(&a.timeout, "timeout", 0, "how long to wait, such as 20s; up and down wait for the outcome without it")
-	root.AddCommand(a.statusCommand(), a.upCommand(), a.downCommand(), a.redirectCommand(), a.reloadCommand(), a.logCommand(), a.versionCommand(), a.genpskCommand(), a.completionCommand())
+	root.AddCommand(a.statusCommand(), a.upCommand(), a.downCommand(), a.rekeyCommand(), a.redirectCommand(), a.reloadCommand(), a.policiesCommand(), a.countersCommand(), a.logCommand(), a.eventsCommand(), a.topCommand(), a.versionCommand(), a.genpskCommand(), a.completionCommand())
 	return root
 }
 
@@ -129,6 +138,14 @@ func exactly(n int, what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// atMostOne is a check for the name of a connection, or none.
+func atMostOne(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return exactly(1, "at most one connection")(c, args)
+	}
+	return nil
 }
 
 // dial connects to the daemon.

@@ -98,7 +98,7 @@ func golden(t *testing.T, name, got string) {
 
 func TestNoDaemon(t *testing.T) {
 	path := socketPath(t)
-	for _, args := range [][]string{{"status"}, {"up", "site"}, {"down", "site"}, {"log"}, {"version"}} {
+	for _, args := range [][]string{{"status"}, {"up", "site"}, {"down", "site"}, {"log"}, {"version"}, {"rekey", "site"}, {"policies"}, {"counters"}, {"events"}, {"top"}, {"status", "--watch"}} {
 		r := run(t, path, args...)
 		if r.code != exitNoDaemon || r.errs != "goikectl: no daemon at "+path+": no such file or directory\n" {
 			t.Errorf("%v: %+v", args, r)
@@ -110,7 +110,8 @@ func TestUsage(t *testing.T) {
 	path, _ := serve(t, newFake())
 	for _, args := range [][]string{
 		{}, {"nonsense"}, {"status", "a", "b"}, {"status", "--nonsense"}, {"up"}, {"up", "a", "b"}, {"up", ""}, {"up", "site/"}, {"up", "/lan"},
-		{"down"}, {"--timeout", "soon", "status"}, {"log", "x"}, {"log", "--level", "9"}, {"log", "--level", "x"}, {"version", "x"},
+		{"down"}, {"--timeout", "soon", "status"}, {"log", "x", "y"}, {"log", "--level", "9"}, {"events", "--type", "nonsense"}, {"events", "x", "y"}, {"rekey"}, {"rekey", "site/lan", "--reauth"},
+		{"policies", "x", "y"}, {"counters", "x", "--all"}, {"top", "x"}, {"top", "--interval", "1ms"}, {"status", "--watch=0s"}, {"log", "--level", "x"}, {"version", "x"},
 		{"genpsk", "--bits", "64"}, {"genpsk", "--bits", "129"}, {"genpsk", "--bits", "100000"}, {"completion"}, {"completion", "tcsh"},
 	} {
 		if r := run(t, path, args...); r.code != exitUsage || !strings.HasPrefix(r.errs, "goikectl: ") || strings.Count(r.errs, "\n") != 1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,20 +12,22 @@ import (
 )
 
 func (a *app) statusCommand() *cobra.Command {
-	return &cobra.Command{
+	every := time.Duration(0)
+	c := &cobra.Command{
 		Use:   "status [NAME]",
 		Short: "Show all connections, or everything about one",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return exactly(1, "at most one connection")(c, args)
-			}
-			return nil
-		},
+		Args:  atMostOne,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.status(c.Context(), strings.Join(args, ""))
+			if c.Flags().Changed("watch") && every < shortestInterval {
+				return usageError{fmt.Errorf("--watch=%s: %s is the shortest", every, shortestInterval)}
+			}
+			return a.status(c.Context(), strings.Join(args, ""), every)
 		},
 		ValidArgsFunction: a.completeConns,
 	}
+	c.Flags().DurationVar(&every, "watch", 0, "show it again every so often, such as --watch=5s")
+	c.Flags().Lookup("watch").NoOptDefVal = "2s"
+	return c
 }
 
 // overview asks the daemon for its state.
@@ -35,12 +38,21 @@ func (a *app) overview(ctx context.Context, c *control.Client, conn string) (*co
 	return o, because(ctx, err)
 }
 
-func (a *app) status(ctx context.Context, name string) error {
+// status shows the state once, or every so often.
+func (a *app) status(ctx context.Context, name string, every time.Duration) error {
 	c, err := a.dial()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.Close() }()
+	draw := func(ctx context.Context, p printer) error { return a.drawStatus(ctx, c, name, p, every == 0) }
+	if every > 0 {
+		return a.live(ctx, every, draw)
+	}
+	return draw(ctx, printer{a.out, a.color})
+}
+
+func (a *app) drawStatus(ctx context.Context, c *control.Client, name string, p printer, indent bool) error {
 	o, err := a.overview(ctx, c, name)
 	if err != nil {
 		return err
@@ -48,16 +60,27 @@ func (a *app) status(ctx context.Context, name string) error {
 	if name != "" && len(o.Connections)+len(o.OtherSAs) == 0 {
 		return a.noSuch(ctx, c, name)
 	}
-	p := printer{a.out, a.color}
 	switch {
 	case a.json:
-		return printJSON(a.out, o, true)
+		return printJSON(p.w, o, indent)
 	case name != "":
 		p.details(o)
 	default:
 		p.summary(o)
 	}
 	return nil
+}
+
+// hasConn is an error when there is no connection of a name; no name is none.
+func (a *app) hasConn(ctx context.Context, c *control.Client, name string) error {
+	if name == "" {
+		return nil
+	}
+	o, err := a.overview(ctx, c, name)
+	if err == nil && len(o.Connections)+len(o.OtherSAs) == 0 {
+		err = a.noSuch(ctx, c, name)
+	}
+	return err
 }
 
 // noSuch is the error for a name that there is not.

@@ -93,8 +93,17 @@ func (e *CommandError) Error() string { return e.Text }
 // Subscribe gives events to fn until ctx is done, which is no error, or the
 // connection fails.
 func (c *Client) Subscribe(ctx context.Context, events []string, fn func(event string, m *Message)) error {
+	return c.SubscribeThen(ctx, events, func() error { return nil }, fn)
+}
+
+// SubscribeThen is Subscribe that calls then as soon as no event can be missed any more;
+// its error ends the subscription.
+func (c *Client) SubscribeThen(ctx context.Context, events []string, then func() error, fn func(event string, m *Message)) error {
 	defer c.bound(ctx)()
 	if err := c.registerAll(ctx, events, eventRegister, fn); err != nil {
+		return err
+	}
+	if err := then(); err != nil {
 		return err
 	}
 	for {

@@ -5,6 +5,7 @@ import "context"
 // Overview is what goike-status tells. Times are in seconds from now, or until
 // now where something is past; nil where there is no such time.
 type Overview struct {
+	Schema      int          `json:"schema"` // of the JSON: 1
 	Daemon      string       `json:"daemon"`
 	Version     string       `json:"version"`
 	Dataplane   string       `json:"dataplane"`
@@ -118,7 +119,7 @@ type ChildSA struct {
 func (c *Client) Status(ctx context.Context, conn string) (*Overview, error) {
 	args := &Message{}
 	setText(args, "ike", conn)
-	o := &Overview{Connections: []ConnStatus{}, OtherSAs: []SAStatus{}, index: make(map[string]int)}
+	o := &Overview{Schema: 1, Connections: []ConnStatus{}, OtherSAs: []SAStatus{}, index: make(map[string]int)}
 	m, err := c.Stream(ctx, "goike-status", []string{"goike-conn", "goike-sa"}, args, o.add)
 	if err != nil {
 		return nil, err
