@@ -1,6 +1,6 @@
 package ike
 
-import "net/netip"
+import "math"
 
 // Subject is what a Refusal is about, where its cause leaves that open.
 type Subject uint8
@@ -37,8 +37,25 @@ type Traffic struct {
 	NATT  Packets // port 4500
 }
 
-// Of returns the counters for the local port of a path.
-func (t *Traffic) Of(p Path) *Packets {
+// CountSent counts a message of so many octets that leaves by a path.
+func (t *Traffic) CountSent(p Path, octets int) {
+	c := t.of(p)
+	c.Sent++
+	c.Largest = max(c.Largest, uint32(min(octets, math.MaxUint16))) //nolint:gosec // bounded
+}
+
+// CountReceived counts a message that has come by a path; acted tells whether it did
+// anything.
+func (t *Traffic) CountReceived(p Path, acted bool) {
+	c := t.of(p)
+	c.Received++
+	if !acted {
+		c.Ignored++
+	}
+}
+
+// of returns the counters for the local port of a path.
+func (t *Traffic) of(p Path) *Packets {
 	if p.Local.Port() == NATTPort {
 		return &t.NATT
 	}
@@ -48,29 +65,4 @@ func (t *Traffic) Of(p Path) *Packets {
 // Silent tells whether messages were sent and none has come.
 func (t Traffic) Silent() bool {
 	return t.Plain.Sent+t.NATT.Sent > 0 && t.Plain.Received+t.NATT.Received == 0
-}
-
-// BounceKind says what an ICMP error complains of.
-type BounceKind uint8
-
-// The kinds of ICMP errors (RFC 792, RFC 1122, RFC 4443).
-const (
-	OtherBounce      BounceKind = iota
-	NetUnreachable              // there is no route to the network
-	HostUnreachable             // the host does not answer in its network
-	PortUnreachable             // nobody listens at the port
-	ProtoUnreachable            // the host does not take the protocol
-	Prohibited                  // a filter forbids it
-	TooBig                      // the packet does not fit: Bounce.MTU does
-	HopLimit                    // it went in a circle, or too far
-)
-
-// Bounce is an ICMP error about a packet of this host. Anybody may have forged it: it
-// is shown and never acted upon.
-type Bounce struct {
-	Kind  BounceKind
-	From  netip.Addr // who says so
-	Path  Path       // of the packet; without ports when that was no UDP
-	Proto uint8      // IP protocol of the packet
-	MTU   int        // for TooBig, 0: not told
 }

@@ -33,6 +33,7 @@ type fake struct {
 	config     *conf.Config
 	conns      []control.ConnState
 	steps      []control.LogLine
+	refused    []control.Refused
 	err        error
 	matches    int
 	initiated  []control.InitiateRequest
@@ -281,4 +282,10 @@ func (f *fake) ResetCounters(_ context.Context, every bool, conn string) error {
 	defer f.mu.Unlock()
 	f.resets = append(f.resets, fmt.Sprintf("%v %q", every, conn))
 	return nil
+}
+
+func (f *fake) Refused(context.Context) []control.Refused {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.refused
 }

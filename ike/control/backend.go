@@ -24,6 +24,9 @@ type Backend interface {
 	Config() *conf.Config
 	// Conns tells for each configured connection what it is about to do.
 	Conns() []ConnState
+	// Refused lists what peers have begun in vain, the latest first. It holds the last
+	// some dozens.
+	Refused(ctx context.Context) []Refused
 	// Initiate sets up an IKE SA and a child and waits for the outcome. Each step is
 	// given to log. The error is the reason in one line.
 	Initiate(ctx context.Context, r InitiateRequest, log func(LogLine)) error
@@ -93,6 +96,18 @@ type ConnState struct {
 	GivenUp   bool         // keying_tries are used up: traffic or a command begins again
 	LastError *ike.Refusal // why the last attempt failed, nil after a success
 	LastAt    ike.Instant
+	Traffic   ike.Traffic // of the IKE SA that failed last
+}
+
+// Refused is a negotiation that a peer began and that failed. Attempts of the same peer
+// that fail alike are one.
+type Refused struct {
+	Conn, Child string // empty while unknown
+	Path        ike.Path
+	Why         *ike.Refusal
+	At          ike.Instant // of the last time
+	Times       int
+	Traffic     ike.Traffic // of the last time
 }
 
 // InitiateRequest names what to set up. Child alone is looked up in all

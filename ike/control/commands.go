@@ -22,6 +22,8 @@ var commands = map[string]func(context.Context, *session, *Message) *Message{
 	"goike-status": status,
 	"goike-reload": loading(reload),
 
+	"goike-refused": refused,
+
 	"install":       install,
 	"uninstall":     uninstall,
 	"list-policies": listPolicies,

@@ -34,6 +34,7 @@ type fake struct {
 	redirected  []RedirectRequest
 	calls       []string
 	steps       []LogLine
+	refused     []Refused
 	err         error
 	matches     int
 	block       bool // initiate waits for ctx
@@ -318,4 +319,10 @@ func (f *fake) Counters(context.Context) (Counters, error) {
 	c.All[ike.InitRequestsIn], c.All[ike.InfoResponsesOut] = 12, 7
 	c.Conns[1].Counts[ike.ChildRekeys] = 3
 	return c, f.err
+}
+
+func (f *fake) Refused(context.Context) []Refused {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.refused
 }

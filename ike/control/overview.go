@@ -32,6 +32,7 @@ type ConnStatus struct {
 	ConnectionBehavior string         `json:"connection_behavior"`
 	KeyingTries        int64          `json:"keying_tries"`
 	LastError          *RefusalStatus `json:"last_error"`
+	Traffic            *Traffic       `json:"traffic"` // of the IKE SA that failed last
 	Children           []ChildConf    `json:"children"`
 	SAs                []SAStatus     `json:"ike_sas"`
 }
@@ -51,14 +52,34 @@ type RefusalStatus struct {
 	Text       string `json:"text"`
 	At         *int64 `json:"at"`
 	Cause      string `json:"cause"`
+	Subject    string `json:"subject"` // what it is about, where the cause leaves that open
+	Phase      int64  `json:"phase"`
 	ByPeer     bool   `json:"by_peer"`
 	Notify     string `json:"notify"`
 	Offered    string `json:"offered"`
 	Configured string `json:"configured"`
 	Nearest    string `json:"nearest"`
 	Differs    string `json:"differs"`
+	MendHere   string `json:"mend_here"`
+	MendThere  string `json:"mend_there"`
+	LocalID    string `json:"local_id"`
+	RemoteID   string `json:"remote_id"`
 	Hint       string `json:"hint"`
 	Error      string `json:"error"`
+}
+
+// Traffic is what an IKE SA has sent and received from ports 500 and 4500 of this host.
+type Traffic struct {
+	IKE  Packets `json:"ike"`
+	NATT Packets `json:"natt"`
+}
+
+// Packets counts messages, repetitions included.
+type Packets struct {
+	Sent     int64 `json:"sent"`
+	Received int64 `json:"received"`
+	Ignored  int64 `json:"ignored"` // of those received: they did nothing
+	Largest  int64 `json:"largest"` // octets of the largest that was sent
 }
 
 // SAStatus is an IKE SA, by the keys of list-sa and some of our own.
@@ -87,6 +108,7 @@ type SAStatus struct {
 	TasksActive   []string       `json:"tasks_active"`
 	TasksQueued   []string       `json:"tasks_queued"`
 	LastError     *RefusalStatus `json:"last_error"`
+	Traffic       *Traffic       `json:"traffic"`
 	Children      []ChildSA      `json:"child_sas"`
 }
 

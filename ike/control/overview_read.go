@@ -12,7 +12,7 @@ func readConn(name string, m *Message) ConnStatus {
 		KeyExchange: m.Get("key-exchange"), RemoteGateway: m.Get("remote-gateway"), LocalAddress: m.Get("local-address"),
 		Identifier: m.Get("identifier"), PeerIdentifier: m.Get("peer-identifier"),
 		ConnectionBehavior: m.Get("connection-behavior"), KeyingTries: readInt(m, "keying-tries"),
-		LastError: readRefusal(m), Children: []ChildConf{}, SAs: []SAStatus{},
+		LastError: readRefusal(m), Traffic: readTraffic(m), Children: []ChildConf{}, SAs: []SAStatus{},
 	}
 	for child, s := range m.Section("children").Sections() {
 		c.Children = append(c.Children, ChildConf{
@@ -29,10 +29,25 @@ func readRefusal(m *Message) *RefusalStatus {
 		return nil
 	}
 	return &RefusalStatus{
-		Text: m.Get("last-error"), At: optional(m, "last-at"), Cause: parts.Get("cause"), ByPeer: yes(parts, "by-peer"),
+		Text: m.Get("last-error"), At: optional(m, "last-at"), Cause: parts.Get("cause"), Subject: parts.Get("subject"), Phase: readInt(parts, "phase"), ByPeer: yes(parts, "by-peer"),
 		Notify: parts.Get("notify"), Offered: parts.Get("offered"), Configured: parts.Get("configured"),
-		Nearest: parts.Get("nearest"), Differs: parts.Get("differs"), Hint: parts.Get("hint"), Error: parts.Get("error"),
+		Nearest: parts.Get("nearest"), Differs: parts.Get("differs"), MendHere: parts.Get("mend-here"), MendThere: parts.Get("mend-there"),
+		LocalID: parts.Get("local-id"), RemoteID: parts.Get("remote-id"), Hint: parts.Get("hint"), Error: parts.Get("error"),
 	}
+}
+
+func readTraffic(m *Message) *Traffic {
+	sec := m.Section("traffic")
+	if sec == nil {
+		return nil
+	}
+	port := func(name string) (p Packets) {
+		if s := sec.Section(name); s != nil {
+			p = Packets{readInt(s, "sent"), readInt(s, "received"), readInt(s, "ignored"), readInt(s, "largest")}
+		}
+		return p
+	}
+	return &Traffic{IKE: port("ike"), NATT: port("natt")}
 }
 
 // ReadSA reads the section of an IKE SA in list-sa, goike-sa and the events about
@@ -47,7 +62,7 @@ func ReadSA(name string, m *Message) SAStatus {
 		Suite: readSuite(m), Fragmentation: yes(m, "fragmentation"),
 		Established: optional(m, "established"), RekeyTime: optional(m, "rekey-time"), ExpireTime: optional(m, "expire-time"),
 		TasksActive: readList(m, "tasks-active"), TasksQueued: readList(m, "tasks-queued"),
-		LastError: readRefusal(m), Children: []ChildSA{},
+		LastError: readRefusal(m), Traffic: readTraffic(m), Children: []ChildSA{},
 	}
 	for _, s := range m.Section("child-sas").Sections() {
 		sa.Children = append(sa.Children, ReadChild(s))

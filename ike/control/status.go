@@ -74,6 +74,22 @@ func addOwnConn(m *Message, now ike.Instant, conn *conf.Connection, st ConnState
 	if st.LastError != nil {
 		addAge(m, "last-at", now, st.LastAt)
 		addRefusal(m, st.LastError)
+		addTraffic(m, st.Traffic)
+	}
+}
+
+// addTraffic adds what an IKE SA has sent and received, by the port of this host.
+func addTraffic(m *Message, t ike.Traffic) {
+	sec := m.AddSection("traffic")
+	for _, of := range []struct {
+		name string
+		is   ike.Packets
+	}{{"ike", t.Plain}, {"natt", t.NATT}} {
+		port := sec.AddSection(of.name)
+		setInt(port, "sent", of.is.Sent)
+		setInt(port, "received", of.is.Received)
+		setInt(port, "ignored", of.is.Ignored)
+		setInt(port, "largest", of.is.Largest)
 	}
 }
 
@@ -103,17 +119,31 @@ var causes = [...]string{
 	ike.Redirected: "redirected", ike.NotResumed: "not-resumed",
 }
 
+var subjects = [...]string{
+	ike.NoSubject: "", ike.SharedKey: "shared-key", ike.NoSharedKey: "no-shared-key", ike.PeerIdentity: "peer-identity", ike.OwnIdentity: "own-identity",
+	ike.AuthMethod: "auth-method", ike.GatewayName: "gateway-name", ike.Route: "route", ike.LocalAddress: "local-address", ike.DataPlane: "data-plane",
+	ike.ExchangeGroup: "exchange-group", ike.OtherMode: "other-mode", ike.OtherVersion: "other-version", ike.Unfinished: "unfinished",
+}
+
 // addRefusal adds a refusal in one line, and its parts.
 func addRefusal(m *Message, r *ike.Refusal) {
 	m.Set("last-error", r.String())
 	parts := m.AddSection("refusal")
 	parts.Set("cause", word(causes[:], r.Cause))
+	setText(parts, "subject", subjects[r.Subject])
+	if r.Phase > 0 {
+		setInt(parts, "phase", r.Phase)
+	}
 	setYes(parts, "by-peer", r.ByPeer)
 	setText(parts, "notify", r.Notify)
 	setText(parts, "offered", r.Offered)
 	setText(parts, "configured", r.Configured)
 	setText(parts, "nearest", r.Nearest)
 	setText(parts, "differs", r.Differs)
+	setText(parts, "mend-here", r.MendHere)
+	setText(parts, "mend-there", r.MendThere)
+	setText(parts, "local-id", r.LocalID)
+	setText(parts, "remote-id", r.RemoteID)
 	setText(parts, "hint", r.Hint)
 	setText(parts, "error", r.Err)
 }
@@ -135,6 +165,7 @@ func addOwnSA(m *Message, now ike.Instant, st ike.Status, children []usedChild) 
 	setText(m, "suite", st.Suite.String())
 	addLeft(m, "expire-time", now, st.ExpireAt)
 	setYes(m, "fragmentation", st.Fragments)
+	addTraffic(m, st.Traffic)
 	if st.LastError != nil {
 		addRefusal(m, st.LastError)
 	}

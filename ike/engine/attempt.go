@@ -72,8 +72,10 @@ func (s *Steward) dialNext(l *link, why *ike.Refusal) bool {
 }
 
 func (s *Steward) unlocated(now ike.Instant, l *link, err error) {
+	var subject subjectError
+	errors.As(err, &subject) // of no subject otherwise
 	why := &ike.Refusal{
-		Cause: ike.Internal, Err: err.Error(),
+		Cause: ike.Internal, Subject: subject.subject, Err: err.Error(),
 		Hint: "check remote_gateway, local_address, name service and routes",
 	}
 	text := fmt.Sprintf("the peer cannot be reached: %v", err)

@@ -12,6 +12,10 @@ func (s *Steward) heard(now ike.Instant, r ike.Report) {
 	if sa := s.sas[r.IKE]; sa != nil && r.Path.Remote.IsValid() {
 		sa.peer = r.Path.Remote
 	}
+	s.refused.remember(now, r)
+	if l := s.linkOf(r); l != nil && r.Why != nil {
+		l.traffic = r.Traffic
+	}
 	switch r.Kind {
 	case ike.IKEUp:
 		s.ikeUp(now, r)

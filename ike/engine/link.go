@@ -57,7 +57,8 @@ type link struct {
 	down      map[string]bool
 	lastError *ike.Refusal
 	lastAt    ike.Instant
-	unreached bool // the last failure was that the peer could not be reached
+	traffic   ike.Traffic // of the IKE SA that failed last
+	unreached bool        // the last failure was that the peer could not be reached
 
 	traps   []esp.Policy
 	trapsAt ike.Path // the addresses that those have that depend on them
@@ -287,7 +288,7 @@ func (l *link) initiate(name string) ike.Initiate {
 func (l *link) status() control.ConnState {
 	return control.ConnState{
 		Conn: l.conn.Name, State: l.word(), Try: l.try, NextTry: l.nextTry, GivenUp: l.over && len(l.given) > 0,
-		LastError: l.lastError, LastAt: l.lastAt,
+		LastError: l.lastError, LastAt: l.lastAt, Traffic: l.traffic,
 	}
 }
 

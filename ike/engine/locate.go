@@ -43,6 +43,18 @@ func NewSources(mark uint32) Sources {
 
 type locator struct{ mark uint32 }
 
+// subjectError says what it is about that keeps a peer from being reached.
+type subjectError struct {
+	subject ike.Subject
+	text    string
+}
+
+func (e subjectError) Error() string { return e.text }
+
+func about(s ike.Subject, format string, args ...any) error {
+	return subjectError{s, fmt.Sprintf(format, args...)}
+}
+
 func (l locator) locate(ctx context.Context, c *conf.Connection) ([]ike.Path, error) {
 	remotes, err := resolveAll(ctx, c.Gateways)
 	if err != nil {
@@ -104,7 +116,7 @@ func resolve(ctx context.Context, g conf.Gateway) ([]netip.Addr, error) {
 	}
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", g.Host)
 	if err != nil {
-		return nil, fmt.Errorf("cannot resolve %s: %s", g.Host, nameError(err))
+		return nil, about(ike.GatewayName, "cannot resolve %s: %s", g.Host, nameError(err))
 	}
 	for i := range addrs {
 		addrs[i] = addrs[i].Unmap()
@@ -141,7 +153,7 @@ func (l locator) localFor(ctx context.Context, c *conf.Connection, to netip.Addr
 		return interfaceAddress(c.LocalInterface, to.Addr())
 	}
 	if c.LocalAddr.IsValid() && c.LocalAddr.Is4() != to.Addr().Is4() {
-		return netip.Addr{}, fmt.Errorf("local_address %s and peer %s are of different families", c.LocalAddr, to.Addr())
+		return netip.Addr{}, about(ike.LocalAddress, "local_address %s and peer %s are of different families", c.LocalAddr, to.Addr())
 	}
 	// Connecting a UDP socket sends nothing: it asks for the route.
 	d := net.Dialer{Control: l.setMark}
@@ -151,9 +163,9 @@ func (l locator) localFor(ctx context.Context, c *conf.Connection, to netip.Addr
 	conn, err := d.DialContext(ctx, "udp", to.String())
 	switch {
 	case errors.Is(err, syscall.EADDRNOTAVAIL) && c.LocalAddr.IsValid():
-		return netip.Addr{}, fmt.Errorf("local_address %s is not an address of this host", c.LocalAddr)
+		return netip.Addr{}, about(ike.LocalAddress, "local_address %s is not an address of this host", c.LocalAddr)
 	case err != nil:
-		return netip.Addr{}, fmt.Errorf("no route to %s: %s", to.Addr(), cause(err, err.Error()))
+		return netip.Addr{}, about(ike.Route, "no route to %s: %s", to.Addr(), cause(err, err.Error()))
 	}
 	defer func() { _ = conn.Close() }()
 	local, err := netip.ParseAddrPort(conn.LocalAddr().String())
@@ -178,7 +190,7 @@ func (l locator) setMark(_, _ string, c syscall.RawConn) (err error) {
 func interfaceAddress(name string, peer netip.Addr) (netip.Addr, error) {
 	ifc, err := net.InterfaceByName(name)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("local_address %q: there is no such interface", name)
+		return netip.Addr{}, about(ike.LocalAddress, "local_address %q: there is no such interface", name)
 	}
 	list, err := ifc.Addrs()
 	if err != nil {
@@ -193,5 +205,5 @@ func interfaceAddress(name string, peer netip.Addr) (netip.Addr, error) {
 			return addr, nil
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("interface %s has no address of the family of %s", name, peer)
+	return netip.Addr{}, about(ike.LocalAddress, "interface %s has no address of the family of %s", name, peer)
 }

@@ -108,6 +108,7 @@ type entry struct {
 	closed  bool
 	kept    map[uint64]uint64 // parts of its state that are written down, with hashes
 	trusts  ike.Instant       // until when nobody is listened to who says that the peer has lost it
+	traffic ike.Traffic
 }
 
 // Shard owns IKE SAs: it gives them what comes in and carries out what they want.
@@ -217,7 +218,9 @@ func (s *Shard) Next() ike.Instant { return s.schedule.next() }
 func (s *Shard) Statuses() []ike.Status {
 	out := make([]ike.Status, 0, len(s.byID))
 	for _, e := range s.byID {
-		out = append(out, e.machine.Status())
+		st := e.machine.Status()
+		st.Traffic = e.traffic
+		out = append(out, st)
 	}
 	slices.SortFunc(out, func(a, b ike.Status) int {
 		if a.ID < b.ID {
@@ -355,6 +358,9 @@ func (s *Shard) add(m ike.Machine, spi, id uint64) *entry {
 func (s *Shard) step(now ike.Instant, e *entry, ev ike.Event) bool {
 	e.machine.Step(now, ev, &s.fx)
 	acted := len(s.fx.Actions) > 0
+	if dg, ok := ev.(ike.Datagram); ok {
+		e.traffic.CountReceived(dg.Path, acted)
+	}
 	for _, a := range s.fx.Actions {
 		s.do(now, e, a)
 	}
@@ -372,6 +378,7 @@ func (s *Shard) step(now ike.Instant, e *entry, ev ike.Event) bool {
 func (s *Shard) do(now ike.Instant, e *entry, a ike.Action) {
 	switch a := a.(type) {
 	case ike.Send:
+		e.traffic.CountSent(a.Path, len(a.Data))
 		s.out.Send(a)
 	case ike.Compute:
 		s.out.Compute(Ref(e.spi), a)
@@ -395,6 +402,9 @@ func (s *Shard) do(now ike.Instant, e *entry, a ike.Action) {
 func (s *Shard) report(now ike.Instant, e *entry, r ike.Report) {
 	if r.Kind == ike.IKEUp {
 		r.Begun = e.born
+	}
+	if r.Kind == ike.IKEUp || r.Why != nil {
+		r.Traffic = e.traffic
 	}
 	s.counts.Add(r)
 	if r.Kind == ike.Step && r.Text == "" {

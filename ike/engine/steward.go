@@ -105,6 +105,7 @@ type Steward struct {
 	partings schedule[*phase1]
 	byName   map[string]*link
 	policies map[string]trapped
+	refused  refusals
 	sas      map[uint64]*phase1
 	unique   map[identities][]*phase1
 	tickets  map[uint64]*link
