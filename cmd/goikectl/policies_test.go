@@ -54,9 +54,11 @@ func TestCounters(t *testing.T) {
 			t.Errorf("%v: %+v", c.args, r)
 		}
 	}
-	if got := strings.Join(f.resets, ", "); got != `true "", false "site"` {
-		t.Errorf("reset: %s", got)
-	}
+	f.set(func() {
+		if got := strings.Join(f.resets, ", "); got != `true "", false "site"` {
+			t.Errorf("reset: %s", got)
+		}
+	})
 	if r := run(t, path, "counters", "nosuch"); r.code != exitFailed || !strings.Contains(r.errs, "no counters found") {
 		t.Errorf("%+v", r)
 	}

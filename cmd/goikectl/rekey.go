@@ -159,7 +159,7 @@ func (a *app) stepOf(r *rekeying, m *control.Message) {
 	a.step(m)
 	text, mine := l.Text, !strings.HasPrefix(l.Text, r.conn+"/")
 	if r.child != "" {
-		text, mine = strings.CutPrefix(l.Text, r.target.String()+": ")
+		text, mine = strings.CutPrefix(l.Text, r.String()+": ")
 	}
 	if l.Level == 0 && mine {
 		r.failed = errors.New(text)

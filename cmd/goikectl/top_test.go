@@ -109,7 +109,7 @@ func TestWatch(t *testing.T) {
 		t.Errorf("%q", shown)
 	}
 	pictures := strings.Split(shown, toTop)[1:]
-	if len(pictures) != 2 || pictures[0] != pictures[1] || strings.Count(pictures[0], eraseLine) != 4 || !strings.Contains(pictures[0], "\nsite          up          198"+eraseLine) || !strings.HasSuffix(pictures[0], eraseRest) || !strings.Contains(pictures[0], "CONNECTION") {
+	if len(pictures) != 2 || pictures[0] != pictures[1] || strings.Count(pictures[0], eraseLine) != 4 || !strings.Contains(pictures[0], "\nsite           up          198"+eraseLine) || !strings.HasSuffix(pictures[0], eraseRest) || !strings.Contains(pictures[0], "CONNECTION") {
 		t.Errorf("%q", pictures)
 	}
 }
