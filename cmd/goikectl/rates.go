@@ -143,7 +143,7 @@ func (t *table) addConn(c *control.ConnStatus) {
 	}
 	for _, conf := range c.Children {
 		has := func(r tunnel) bool { return r.Conn == c.Name && r.Child == conf.Name }
-		if slices.ContainsFunc(t.rows, has) {
+		if conf.Mode == "pass" || conf.Mode == "drop" || slices.ContainsFunc(t.rows, has) {
 			continue
 		}
 		state := c.State

@@ -17,7 +17,7 @@ func childOf(id uint64, name string, in, out uint64) control.ChildSA {
 func siteOf(first, second []control.ChildSA, other ...control.ChildSA) *control.Overview {
 	return &control.Overview{
 		Connections: []control.ConnStatus{{
-			Name: "site", State: "up", Children: []control.ChildConf{{Name: "lan"}, {Name: "voice"}, {Name: "idle"}},
+			Name: "site", State: "up", Children: []control.ChildConf{{Name: "lan"}, {Name: "voice"}, {Name: "idle"}, {Name: "printer", Mode: "pass"}},
 			SAs:       []control.SAStatus{{Conn: "site", RemoteHost: "192.0.2.1", Children: first}, {Conn: "site", RemoteHost: "192.0.2.2", Children: second}},
 			LastError: &control.RefusalStatus{Cause: "no-answer"},
 		}},
