@@ -8,17 +8,17 @@ import (
 	"github.com/goike/goike/ike/control"
 )
 
-// cause is a refusal with what else there is to know about it.
-type cause struct {
+// reason is a refusal with what else there is to know about it.
+type reason struct {
 	*control.RefusalStatus
 	peer    string // its address, or what is configured as such
 	traffic *control.Traffic
 	served  bool // the peer has begun
 }
 
-// because adds what a cause means, and what to do.
-func (e *explanation) because(what string, c *cause) {
-	explain := map[string]func(*explanation, *cause) string{
+// because adds what a reason means, and what to do.
+func (e *explanation) because(what string, c *reason) {
+	explain := map[string]func(*explanation, *reason) string{
 		"no-answer": noAnswer, "no-connection": noConnection, "no-proposal": noProposal, "no-selectors": noSelectors,
 		"wrong-key": wrongKey, "peer-refused": peerRefused, "internal": internal,
 	}[c.Cause]
@@ -39,7 +39,7 @@ func (e *explanation) there(format string, args ...any) {
 }
 
 // asItIs is for causes that say all in their line.
-func asItIs(e *explanation, c *cause) string {
+func asItIs(e *explanation, c *reason) string {
 	if c.Hint != "" && !strings.Contains(c.Text, c.Hint) {
 		e.here("%s", c.Hint)
 	}
@@ -47,7 +47,7 @@ func asItIs(e *explanation, c *cause) string {
 }
 
 // noAnswer: silence. Which port is silent tells where to look.
-func noAnswer(e *explanation, c *cause) string {
+func noAnswer(e *explanation, c *reason) string {
 	if c.Subject == "unfinished" {
 		e.Facts = append(e.Facts, sentMessages(c.traffic, c.peer)...)
 		e.there("look into its log: it began and did not go on. Perhaps our answer does not reach it (firewall, UDP port 4500), or it did not like it")
@@ -95,7 +95,7 @@ func sentMessages(t *control.Traffic, peer string) []string {
 func count(n int64) uint64 { return uint64(max(n, 0)) } //nolint:gosec // not negative
 
 // noConnection: nothing here fits the peer's address.
-func noConnection(e *explanation, c *cause) string {
+func noConnection(e *explanation, c *reason) string {
 	if c.ByPeer {
 		e.there("configure a connection for the address of this host")
 		return "the peer has no connection for this host"
@@ -106,7 +106,7 @@ func noConnection(e *explanation, c *cause) string {
 }
 
 // noProposal: the nearest miss, and the line that mends it on either side.
-func noProposal(e *explanation, c *cause) string {
+func noProposal(e *explanation, c *reason) string {
 	phase := max(c.Phase, 1)
 	swanctl := "proposals"
 	if phase == 2 {
@@ -153,7 +153,7 @@ func (e *explanation) list(what, text string) {
 func quoted(s string) string { return `"` + s + `"` }
 
 // noSelectors: the networks do not mirror each other.
-func noSelectors(e *explanation, c *cause) string {
+func noSelectors(e *explanation, c *reason) string {
 	e.list("offered", c.Offered)
 	e.list("configured", c.Configured)
 	e.list("what differs", c.Differs)
@@ -166,7 +166,7 @@ func noSelectors(e *explanation, c *cause) string {
 }
 
 // wrongKey: who is not whom the other expects, or has another key.
-func wrongKey(e *explanation, c *cause) string {
+func wrongKey(e *explanation, c *reason) string {
 	who := func(s, none string) string {
 		if s == "" {
 			return none
@@ -208,7 +208,7 @@ func wrongKey(e *explanation, c *cause) string {
 	return asItIs(e, c)
 }
 
-func peerRefused(e *explanation, c *cause) string {
+func peerRefused(e *explanation, c *reason) string {
 	e.there("its log says why")
 	if c.Hint != "" {
 		e.here("%s", c.Hint)
@@ -217,7 +217,7 @@ func peerRefused(e *explanation, c *cause) string {
 }
 
 // internal: this host itself.
-func internal(e *explanation, c *cause) string {
+func internal(e *explanation, c *reason) string {
 	verdict, ok := map[string]string{
 		"gateway-name": "the name of the peer does not resolve", "route": "there is no way to the peer",
 		"local-address": "the configured local address cannot be used", "data-plane": "the data plane does not take the SAs",

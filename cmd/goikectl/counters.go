@@ -14,7 +14,7 @@ import (
 func (a *app) countersCommand() *cobra.Command {
 	var all, reset bool
 	c := &cobra.Command{
-		Use:   "counters [NAME]",
+		Use:   "counters [NAME] [--all] [--reset]",
 		Short: "Show how many messages and events there were, of the daemon or of a connection",
 		Args:  atMostOne,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -33,7 +33,7 @@ func (a *app) countersCommand() *cobra.Command {
 
 // counterList is what counters prints in JSON.
 type counterList struct {
-	Schema   int        `json:"schema"`
+	versioned
 	Counters []counters `json:"counters"`
 }
 
@@ -79,7 +79,7 @@ func (a *app) counters(ctx context.Context, name string, all, reset bool) error 
 }
 
 func readCounters(m *control.Message) counterList {
-	list := counterList{Schema: 1, Counters: []counters{}}
+	list := counterList{versioned: current, Counters: []counters{}}
 	all := m.Section("counters")
 	if all == nil {
 		return list
@@ -89,7 +89,7 @@ func readCounters(m *control.Message) counterList {
 		for key, text := range s.Values() {
 			n, err := strconv.ParseUint(text, 10, 64)
 			if err == nil {
-				of.Counts[key] = n
+				of.Counts[underscored(key)] = n
 				of.names = append(of.names, key)
 			}
 		}
@@ -97,6 +97,9 @@ func readCounters(m *control.Message) counterList {
 	}
 	return list
 }
+
+// underscored is the name of a counter in JSON.
+func underscored(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 // show prints what is not zero.
 func (of counters) show(p printer, next bool) {
@@ -108,7 +111,7 @@ func (of counters) show(p printer, next bool) {
 	}
 	var rows [][]cell
 	for _, name := range of.names {
-		if n := of.Counts[name]; n > 0 {
+		if n := of.Counts[underscored(name)]; n > 0 {
 			rows = append(rows, cells(name, strconv.FormatUint(n, 10)))
 		}
 	}

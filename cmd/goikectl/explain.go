@@ -32,7 +32,7 @@ func (a *app) explainCommand() *cobra.Command {
 
 // explanations is what explain prints in JSON.
 type explanations struct {
-	Schema       int           `json:"schema"`
+	versioned
 	Explanations []explanation `json:"explanations"`
 }
 
@@ -57,7 +57,7 @@ func (a *app) explain(ctx context.Context, name string, refused bool) error {
 	if err != nil {
 		return err
 	}
-	list := explanations{Schema: 1, Explanations: []explanation{}}
+	list := explanations{versioned: current, Explanations: []explanation{}}
 	if refused {
 		for i := range strangers {
 			list.Explanations = append(list.Explanations, explainRefused(&strangers[i]))
@@ -191,7 +191,7 @@ func explainChild(c *control.ConnStatus, child string, strangers []control.Refus
 		e.Here = append(e.Here, "send traffic for it, or: goikectl up "+name)
 		return e
 	}
-	e.because(name+" is not up: ", &cause{RefusalStatus: why, peer: c.RemoteGateway})
+	e.because(name+" is not up: ", &reason{RefusalStatus: why, peer: c.RemoteGateway})
 	e.Facts = append(e.Facts, next(c)...)
 	return e
 }
@@ -200,13 +200,13 @@ func explainChild(c *control.ConnStatus, child string, strangers []control.Refus
 func explainDown(c *control.ConnStatus, strangers []control.RefusedStatus) explanation {
 	e := explanation{Connection: c.Name, Facts: []string{}, Here: []string{}, There: []string{}}
 	if why := c.LastError; why != nil {
-		e.because(c.Name+" is not up: ", &cause{RefusalStatus: why, peer: c.RemoteGateway, traffic: trafficOf(c)})
+		e.because(c.Name+" is not up: ", &reason{RefusalStatus: why, peer: c.RemoteGateway, traffic: trafficOf(c)})
 		e.Facts = append(e.Facts, next(c)...)
 		return e
 	}
 	for i := range strangers {
 		if strangers[i].Conn == c.Name {
-			e.because(c.Name+" is not up: ", causeOf(&strangers[i]))
+			e.because(c.Name+" is not up: ", reasonOf(&strangers[i]))
 			return e
 		}
 	}
@@ -250,8 +250,8 @@ func next(c *control.ConnStatus) []string {
 	return nil
 }
 
-func causeOf(r *control.RefusedStatus) *cause {
-	return &cause{RefusalStatus: r.Why, peer: r.RemoteHost, traffic: r.Traffic, served: true}
+func reasonOf(r *control.RefusedStatus) *reason {
+	return &reason{RefusalStatus: r.Why, peer: r.RemoteHost, traffic: r.Traffic, served: true}
 }
 
 // explainRefused explains what a peer has begun in vain.
@@ -261,7 +261,7 @@ func explainRefused(r *control.RefusedStatus) explanation {
 	if r.Conn != "" {
 		who += " (" + joined("/", r.Conn, r.Child) + ")"
 	}
-	e.because(who+" was refused: ", causeOf(r))
+	e.because(who+" was refused: ", reasonOf(r))
 	e.Facts = append([]string{joined(", ", plural(uint64(max(r.Times, 0)), "time"), lastTime(r.Why), "at "+endpoint(r.LocalHost, r.LocalPort)+" here")}, e.Facts...)
 	return e
 }

@@ -7,6 +7,17 @@ import (
 	"strings"
 )
 
+// schema is the version of what --json prints. It goes up when a name goes or means
+// something else; names may be added.
+const schema = 1
+
+// versioned is what each object begins with that --json prints.
+type versioned struct {
+	Schema int `json:"schema"`
+}
+
+var current = versioned{schema}
+
 // printJSON writes a value in JSON, indented or as one line. What a terminal may
 // take for a command is escaped.
 func printJSON(w io.Writer, v any, indent bool) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -19,13 +20,17 @@ const (
 
 // terminal is where what changes is drawn again and again.
 type terminal interface {
-	// size is how many lines it has, 0: not known.
-	size() int
-	// keys makes it hand over each key at once, until restore is called.
+	// size is how many columns and lines it has, 0: not known.
+	size() (columns, lines int)
+	// keys makes it hand over each key at once and unseen, also those that are signals
+	// elsewhere, until restore is called, once: then it is what it was before. A terminal
+	// that is gone is told by the key q.
 	keys() (pressed <-chan byte, restore func())
 }
 
-// live draws every so often until ctx is done, the user presses q, or drawing fails. On a
+const ctrlC = 3 // as a terminal sends it
+
+// live draws every so often until ctx is done, the user presses q or Ctrl-C, or drawing fails. On a
 // terminal each time in place of the last, else one below the other.
 func (a *app) live(ctx context.Context, every time.Duration, draw func(context.Context, printer) error) error {
 	var pressed <-chan byte
@@ -46,7 +51,7 @@ func (a *app) live(ctx context.Context, every time.Duration, draw func(context.C
 			if ctx.Err() != nil {
 				return nil
 			}
-			return err
+			return a.ended(err)
 		}
 		if err := a.show(b.Bytes(), first); err != nil {
 			return err
@@ -57,7 +62,7 @@ func (a *app) live(ctx context.Context, every time.Duration, draw func(context.C
 			case <-ctx.Done():
 				return nil
 			case key := <-pressed:
-				if key == 'q' || key == 'Q' {
+				if key == 'q' || key == 'Q' || key == ctrlC {
 					return nil
 				}
 			case <-next:
@@ -79,20 +84,47 @@ func (a *app) show(picture []byte, first bool) error {
 		_, err := a.out.Write(picture)
 		return err
 	}
-	lines := bytes.SplitAfter(picture, []byte("\n"))
-	if n := a.screen.size(); n > 0 && len(lines) > n {
+	columns, n := a.screen.size()
+	lines := strings.Split(strings.TrimSuffix(string(picture), "\n"), "\n")
+	if n > 0 && len(lines) >= n {
 		lines = lines[:n-1]
 	}
-	frame := []byte(toTop)
+	var frame strings.Builder
+	frame.WriteString(toTop)
 	for _, line := range lines {
-		if text, whole := bytes.CutSuffix(line, []byte("\n")); whole {
-			frame = append(append(frame, text...), eraseLine...)
-		} else {
-			frame = append(frame, line...)
-		}
+		frame.WriteString(fitted(line, columns) + eraseLine)
 	}
-	_, err := a.out.Write(append(frame, eraseRest...))
+	frame.WriteString(eraseRest)
+	_, err := io.WriteString(a.out, frame.String())
 	return err
+}
+
+// fitted is as much of a line of clean text, with colors, as fits into columns; 0 is any
+// number.
+func fitted(line string, columns int) string {
+	if columns <= 0 {
+		return line
+	}
+	var b strings.Builder
+	used, escape, colored := 0, false, false
+	for _, r := range line {
+		switch {
+		case escape:
+			escape = r != 'm'
+		case r == '\x1b':
+			escape, colored = true, true
+		default:
+			used += width(string(r))
+		}
+		if used > columns {
+			if colored {
+				b.WriteString("\x1b[0m")
+			}
+			break
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // ticker ticks every so often; tests have one of their own.

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +23,19 @@ type following struct {
 	events []string
 	conn   string // empty: of all
 	level  int    // of lines of the log
+	noLog  bool   // events only
+}
+
+// wants tells whether a line of the log is shown. What the control server says of this
+// client, such as that events were lost, always is.
+func (f following) wants(l logLine) bool {
+	switch {
+	case l.Group == "VICI":
+		return true
+	case f.noLog || l.Level > f.level:
+		return false
+	}
+	return f.conn == "" || l.Conn == f.conn || l.Conn == "" && strings.HasPrefix(l.Text, f.conn+"/")
 }
 
 func (a *app) logCommand() *cobra.Command {
@@ -42,28 +54,6 @@ func (a *app) logCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) eventsCommand() *cobra.Command {
-	all := append(append([]string{}, saEvents...), stateEvents...)
-	f := following{events: append(append([]string{}, saEvents...), "ike-update", "alert")}
-	c := &cobra.Command{
-		Use:   "events [NAME]",
-		Short: "Follow what happens to the SAs of all connections, or of one, until Ctrl-C",
-		Args:  atMostOne,
-		RunE: func(c *cobra.Command, args []string) error {
-			for _, name := range f.events {
-				if !slices.Contains(all, name) {
-					return usageError{fmt.Errorf("--type %s: there are %s", name, strings.Join(all, ", "))}
-				}
-			}
-			f.conn = strings.Join(args, "")
-			return a.follow(c, f)
-		},
-		ValidArgsFunction: a.completeConns,
-	}
-	c.Flags().StringSliceVar(&f.events, "type", f.events, "which events")
-	return c
-}
-
 func (a *app) follow(c *cobra.Command, f following) error {
 	if f.level < 0 || f.level > 4 {
 		return usageError{fmt.Errorf("--level %d: the levels are 0 to 4", f.level)}
@@ -76,7 +66,11 @@ func (a *app) follow(c *cobra.Command, f following) error {
 	if err := a.hasConn(c.Context(), client, f.conn); err != nil {
 		return err
 	}
-	err = client.Subscribe(c.Context(), f.events, func(event string, m *control.Message) { a.happened(event, m, f) })
+	return a.ended(client.Subscribe(c.Context(), f.events, func(event string, m *control.Message) { a.happened(event, m, f) }))
+}
+
+// ended is an error of what was to go on, in words for a daemon that is gone.
+func (a *app) ended(err error) error {
 	if errors.Is(err, control.ErrClosed) {
 		return fmt.Errorf("the daemon at %s has ended", a.socket)
 	}
@@ -89,7 +83,7 @@ func (a *app) happened(event string, m *control.Message, f following) {
 	if event == "log" {
 		l := readLogLine(m)
 		switch {
-		case l.Level > f.level, f.conn != "" && l.Conn != f.conn:
+		case !f.wants(l):
 		case a.json:
 			l.Event, l.Time = event, &now
 			_ = printJSON(a.out, l, false)
@@ -122,54 +116,60 @@ func (a *app) logText(now time.Time, text string, s style) {
 	printer{a.out, a.color}.line(now.Format(time.TimeOnly)+" "+text, s)
 }
 
-// saEvent is an event about an SA. Old and New are set for rekeyings, Type for alerts,
-// the addresses for what has moved.
+// saEvent is an event about an SA. Old and New are set for rekeyings, the addresses
+// for ike-update: the new ones.
 type saEvent struct {
-	Event    string            `json:"event"`
-	Time     time.Time         `json:"time"`
-	Up       bool              `json:"up"`
-	Type     string            `json:"type,omitempty"`
-	Local    string            `json:"local_host,omitempty"`
-	Remote   string            `json:"remote_host,omitempty"`
-	SA       *control.SAStatus `json:"ike_sa,omitempty"`
-	OldSA    *control.SAStatus `json:"old_ike_sa,omitempty"`
-	NewSA    *control.SAStatus `json:"new_ike_sa,omitempty"`
-	OldChild *control.ChildSA  `json:"old_child_sa,omitempty"`
-	NewChild *control.ChildSA  `json:"new_child_sa,omitempty"`
-	conn     string
+	versioned
+	Event      string            `json:"event"`
+	Time       time.Time         `json:"time"`
+	Up         *bool             `json:"up,omitempty"`
+	Alert      string            `json:"type,omitempty"`
+	LocalHost  string            `json:"local_host,omitempty"`
+	LocalPort  int64             `json:"local_port,omitempty"`
+	RemoteHost string            `json:"remote_host,omitempty"`
+	RemotePort int64             `json:"remote_port,omitempty"`
+	SA         *control.SAStatus `json:"ike_sa,omitempty"`
+	OldSA      *control.SAStatus `json:"old_ike_sa,omitempty"`
+	NewSA      *control.SAStatus `json:"new_ike_sa,omitempty"`
+	OldChild   *control.ChildSA  `json:"old_child_sa,omitempty"`
+	NewChild   *control.ChildSA  `json:"new_child_sa,omitempty"`
+	conn       string
 }
 
-// readEvents reads an event, which is about one IKE SA, or about none.
+// readEvents reads an event about SAs. An alert may be about none.
 func readEvents(event string, m *control.Message) []saEvent {
-	e := saEvent{
-		Event: event, Up: m.Get("up") == "yes" || event == "ike-update" || strings.HasSuffix(event, "-installed"),
-		Type: m.Get("type"), Local: m.Get("local-host"), Remote: m.Get("remote-host"),
-	}
+	var out []saEvent
 	sections := m
 	if event == "alert" {
 		if sections = m.Section("ike-sa"); sections == nil {
-			return []saEvent{e}
+			return []saEvent{{versioned: current, Event: event, Alert: m.Get("type")}}
 		}
 	}
-	var out []saEvent
 	for conn, s := range sections.Sections() {
-		out = append(out, e.about(conn, s))
+		out = append(out, readEvent(event, m, conn, s))
 	}
 	return out
 }
 
-// about is the event with the IKE SA that it is about.
-func (e saEvent) about(conn string, s *control.Message) saEvent {
-	e.conn = conn
-	if e.Event == "ike-rekey" {
+func readEvent(event string, m *control.Message, conn string, s *control.Message) saEvent {
+	e := saEvent{versioned: current, Event: event, conn: conn}
+	switch event {
+	case "alert":
+		e.Alert = m.Get("type")
+	case "ike-update":
+		to := control.ReadSA(conn, m)
+		e.LocalHost, e.LocalPort, e.RemoteHost, e.RemotePort = to.LocalHost, to.LocalPort, to.RemoteHost, to.RemotePort
+	case "ike-updown", "child-updown":
+		up := m.Get("up") == "yes"
+		e.Up = &up
+	case "ike-rekey":
 		older, newer := control.ReadSA(conn, s.Section("old")), control.ReadSA(conn, s.Section("new"))
-		e.OldSA, e.NewSA, e.Up = &older, &newer, true
+		e.OldSA, e.NewSA = &older, &newer
 		return e
-	}
-	if children := s.Section("child-sas"); e.Event == "child-rekey" && children != nil {
-		for _, both := range children.Sections() {
+	case "child-rekey":
+		for _, both := range s.Section("child-sas").Sections() {
 			older, newer := control.ReadChild(both.Section("old")), control.ReadChild(both.Section("new"))
-			e.OldChild, e.NewChild, e.Up = &older, &newer, true
+			e.OldChild, e.NewChild = &older, &newer
 		}
 		s = withoutChildren(s)
 	}
@@ -187,36 +187,52 @@ func withoutChildren(s *control.Message) *control.Message {
 	return m
 }
 
+// isUp tells whether an event is about something that is up from now on.
+func (e saEvent) isUp() bool { return e.Up != nil && *e.Up }
+
 func (e saEvent) style() style {
-	if e.Up {
-		return green
+	switch {
+	case e.Alert != "":
+		return yellow
+	case e.Up != nil && !*e.Up, e.Event == "child-state-destroying":
+		return red
+	case e.Event == "ike-update":
+		return plain
 	}
-	return red
+	return green
 }
 
 func (e saEvent) String() string {
-	word := "down"
-	if e.Up {
-		word = "up"
+	word := ""
+	if e.Up != nil {
+		word = map[bool]string{true: " up", false: " down"}[*e.Up]
 	}
 	switch {
-	case e.SA == nil && e.OldSA == nil:
-		return joined(": ", e.Event, e.Type)
-	case e.Event == "alert":
-		return fmt.Sprintf("%s: %s #%d with %s: %s", e.Event, e.conn, e.SA.ID, endpoint(e.SA.RemoteHost, e.SA.RemotePort), e.Type)
-	case e.Event == "ike-update":
-		return fmt.Sprintf("%s: %s #%d is between %s and %s now", e.Event, e.conn, e.SA.ID, e.Local, e.Remote)
+	case e.Alert != "":
+		return e.alertText()
 	case e.OldSA != nil:
 		return fmt.Sprintf("%s: %s #%d is replaced by #%d", e.Event, e.conn, e.OldSA.ID, e.NewSA.ID)
 	case e.OldChild != nil:
 		return fmt.Sprintf("%s: %s/%s #%d is replaced by #%d, SPIs %s in, %s out",
 			e.Event, e.conn, e.NewChild.Name, e.OldChild.ID, e.NewChild.ID, e.NewChild.SPIIn, e.NewChild.SPIOut)
+	case e.Event == "ike-update":
+		return fmt.Sprintf("%s: %s #%d moves to %s === %s, from %s === %s", e.Event, e.conn, e.SA.ID, endpoint(e.LocalHost, e.LocalPort),
+			endpoint(e.RemoteHost, e.RemotePort), endpoint(e.SA.LocalHost, e.SA.LocalPort), endpoint(e.SA.RemoteHost, e.SA.RemotePort))
 	case len(e.SA.Children) > 0:
 		c := e.SA.Children[0]
-		if strings.HasPrefix(e.Event, "child-state") {
-			return fmt.Sprintf("%s: %s/%s #%d, SPIs %s in, %s out", e.Event, e.conn, c.Name, c.ID, c.SPIIn, c.SPIOut)
-		}
-		return fmt.Sprintf("%s: %s/%s #%d %s, SPIs %s in, %s out", e.Event, e.conn, c.Name, c.ID, word, c.SPIIn, c.SPIOut)
+		return fmt.Sprintf("%s: %s/%s #%d%s, SPIs %s in, %s out", e.Event, e.conn, c.Name, c.ID, word, c.SPIIn, c.SPIOut)
 	}
-	return fmt.Sprintf("%s: %s #%d %s, SPIs %s initiator, %s responder", e.Event, e.conn, e.SA.ID, word, e.SA.InitiatorSPI, e.SA.ResponderSPI)
+	return fmt.Sprintf("%s: %s #%d%s, SPIs %s initiator, %s responder", e.Event, e.conn, e.SA.ID, word, e.SA.InitiatorSPI, e.SA.ResponderSPI)
+}
+
+func (e saEvent) alertText() string {
+	text := e.Event + ": "
+	if e.SA == nil {
+		return text + e.Alert
+	}
+	text += fmt.Sprintf("%s #%d %s", e.conn, e.SA.ID, e.Alert)
+	if e.SA.RemoteHost != "" {
+		text += ", peer " + endpoint(e.SA.RemoteHost, e.SA.RemotePort)
+	}
+	return text
 }

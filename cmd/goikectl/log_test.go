@@ -86,7 +86,7 @@ func TestLog(t *testing.T) {
 	golden(t, "log-2.txt", follow(t, events, "--level", "2"))
 	golden(t, "log.json", follow(t, events, "--json"))
 	other := []control.Event{{Log: &control.LogLine{Conn: "hq", Text: "hq: something"}}, report(ike.IKEUp, newFake().sas[2].Status)}
-	if got := follow(t, append(other, events[0], events[8]), "site"); strings.Count(got, "\n") != 2 || strings.Contains(got, "hq") || strings.Contains(got, "road") {
+	if got := follow(t, append(other, events[0], events[2], events[8], events[9]), "site"); strings.Count(got, "\n") != 4 || !strings.Contains(got, "3 events were lost") || strings.Contains(got, "hq") || strings.Contains(got, "road") {
 		t.Error(got)
 	}
 }
@@ -104,6 +104,9 @@ func TestEvents(t *testing.T) {
 	golden(t, "events.txt", events(t, f, list))
 	golden(t, "events.json", events(t, f, list, "--json"))
 	golden(t, "events-site.txt", events(t, f, list, "site"))
+	list = append(list, logEventsOf(f)[4:]...)
+	golden(t, "events-all.txt", events(t, f, list))
+	golden(t, "events-states.txt", events(t, f, list, "site", "--type", "child-state-*,alert"))
 	golden(t, "events-state.txt", events(t, f, []control.Event{installed, report(ike.ChildDown, st)}, "--type", "child-state-installed,child-state-destroying,alert"))
 }
 

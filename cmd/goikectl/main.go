@@ -71,7 +71,7 @@ func exitCode(err error) int {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	a := &app{out: os.Stdout, errs: os.Stderr, now: time.Now, color: wantsColor(os.Stdout, os.Getenv)}
 	if isTerminal(os.Stdout) && os.Getenv("TERM") != "dumb" {
 		a.screen = tty{os.Stdin, os.Stdout}
@@ -83,12 +83,8 @@ func main() {
 
 // wantsColor tells whether a file is a terminal, and nobody is against colors.
 func wantsColor(f *os.File, getenv func(string) string) bool {
-	return isTerminal(f) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
-}
-
-func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }
 
 // run is the whole program; it returns its exit code.
@@ -125,7 +121,7 @@ func (a *app) root() *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVar(&a.socket, "socket", defaultSocket, "control socket of the daemon")
 	f.BoolVar(&a.json, "json", false, "print JSON")
-	f.DurationVar(&a.timeout, "timeout", 0, "how long to wait, such as 20s; up and down wait for the outcome without it")
+	f.DurationVar(&a.timeout, "timeout", 0, "how long to wait, such as 20s; up and down wait for the outcome without it, rekey 30 s")
 	root.AddCommand(a.statusCommand(), a.upCommand(), a.downCommand(), a.rekeyCommand(), a.redirectCommand(), a.reloadCommand(), a.explainCommand(), a.policiesCommand(), a.countersCommand(), a.logCommand(), a.eventsCommand(), a.topCommand(), a.versionCommand(), a.genpskCommand(), a.completionCommand())
 	return root
 }

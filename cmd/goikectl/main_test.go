@@ -147,8 +147,8 @@ func TestGenPSK(t *testing.T) {
 		}
 		seen[text] = true
 	}
-	var v map[string]string
-	if err := json.Unmarshal([]byte(run(t, "", "genpsk", "--json").out), &v); err != nil || !strings.HasPrefix(v["pre_shared_key"], "0s") {
+	var v generated
+	if err := json.Unmarshal([]byte(run(t, "", "genpsk", "--json").out), &v); err != nil || !strings.HasPrefix(v.PSK, "0s") {
 		t.Errorf("%v, %v", v, err)
 	}
 }
@@ -165,7 +165,16 @@ func TestCompletion(t *testing.T) {
 		want string
 	}{
 		{[]string{"up", ""}, "site site/lan site/voice hq hq/all büro 東京 büro 東京/all road road/all lab lab/hosts :4"},
-		{[]string{"status", ""}, "site hq büro 東京 road lab :4"},
+		{[]string{"down", ""}, "site site/lan site/voice hq hq/all büro 東京 büro 東京/all road road/all lab lab/hosts :4"},
+		{[]string{"rekey", ""}, "site site/lan site/voice hq hq/all büro 東京 büro 東京/all road road/all lab lab/hosts :4"},
+		{[]string{"status", ""}, "site site/lan site/voice hq hq/all büro 東京 büro 東京/all road road/all lab lab/hosts :4"},
+		{[]string{"log", ""}, "site hq büro 東京 road lab :4"},
+		{[]string{"events", ""}, "site hq büro 東京 road lab :4"},
+		{[]string{"policies", ""}, "site hq büro 東京 road lab :4"},
+		{[]string{"counters", ""}, "site hq büro 東京 road lab :4"},
+		{[]string{"redirect", "--name", ""}, "site hq büro 東京 road lab :4"},
+		{[]string{"events", "--type", ""}, strings.Join(eventTypes(), " ") + " :4"},
+		{[]string{"completion", ""}, "bash zsh fish :4"},
 		{[]string{"up", "site", ""}, ":4"},
 	} {
 		r := run(t, path, append([]string{"__complete"}, test.args...)...)
@@ -173,8 +182,10 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%v: %s", test.args, got)
 		}
 	}
-	if r := run(t, path+".none", "__complete", "up", ""); strings.TrimSpace(r.out) != ":4" {
-		t.Errorf("without a daemon: %+v", r)
+	for _, command := range []string{"up", "status", "log"} {
+		if r := run(t, path+".none", "__complete", command, ""); r.code != exitOK || strings.TrimSpace(r.out) != ":4" {
+			t.Errorf("without a daemon: %s: %+v", command, r)
+		}
 	}
 }
 
@@ -196,14 +207,16 @@ func TestDaemonDies(t *testing.T) {
 			_ = conn.Close()
 		}
 	})
-	for _, args := range [][]string{{"status"}, {"up", "site"}, {"down", "site"}, {"version"}} {
+	for _, args := range [][]string{{"status"}, {"up", "site"}, {"down", "site"}, {"version"}, {"rekey", "site"}, {"policies"}, {"counters"}} {
 		r := run(t, path, args...)
 		if r.code != exitFailed || !strings.Contains(r.errs, path+": the daemon closed the connection") {
 			t.Errorf("%v: %+v", args, r)
 		}
 	}
-	if r := run(t, path, "log"); r.code != exitFailed || r.errs != "goikectl: the daemon at "+path+" has ended\n" {
-		t.Errorf("%+v", r)
+	for _, args := range [][]string{{"log"}, {"events"}, {"top"}, {"status", "--watch"}} {
+		if r := run(t, path, args...); r.code != exitFailed || r.errs != "goikectl: the daemon at "+path+" has ended\n" {
+			t.Errorf("%v: %+v", args, r)
+		}
 	}
 	_ = l.Close()
 	server.Wait()

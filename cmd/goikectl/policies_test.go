@@ -16,11 +16,11 @@ func TestPolicies(t *testing.T) {
 		{Conn: "hq", Child: "local", Mode: conf.Pass, Local: traffic("10.1.0.0/16"), Remote: traffic("10.1.0.0/16")},
 	}
 	path, _ := serve(t, f)
-	const site = "site/lan  tunnel  10.1.0.0/16 fd01:0:0:1::/64 === 10.2.0.0/16\n"
-	if r := run(t, path, "policies"); r.out != "POLICY    MODE    NETWORKS\n"+site+"hq/local  pass    10.1.0.0/16 === 10.1.0.0/16\n" || r.code != exitOK {
+	const site = "site/lan  tunnel  installed  10.1.0.0/16 fd01:0:0:1::/64 === 10.2.0.0/16\n"
+	if r := run(t, path, "policies"); r.out != "POLICY    MODE    STATE      NETWORKS\n"+site+"hq/local  pass               10.1.0.0/16 === 10.1.0.0/16\n" || r.code != exitOK {
 		t.Errorf("%+v", r)
 	}
-	if r := run(t, path, "policies", "site"); r.out != "POLICY    MODE    NETWORKS\n"+site || r.code != exitOK {
+	if r := run(t, path, "policies", "site"); r.out != "POLICY    MODE    STATE      NETWORKS\n"+site || r.code != exitOK {
 		t.Errorf("%+v", r)
 	}
 	if r := run(t, path, "policies", "road"); r.out != "no policies\n" || r.code != exitOK {
@@ -54,9 +54,11 @@ func TestCounters(t *testing.T) {
 			t.Errorf("%v: %+v", c.args, r)
 		}
 	}
-	if got := strings.Join(f.resets, ", "); got != `true "", false "site"` {
-		t.Errorf("reset: %s", got)
-	}
+	f.set(func() {
+		if got := strings.Join(f.resets, ", "); got != `true "", false "site"` {
+			t.Errorf("reset: %s", got)
+		}
+	})
 	if r := run(t, path, "counters", "nosuch"); r.code != exitFailed || !strings.Contains(r.errs, "no counters found") {
 		t.Errorf("%+v", r)
 	}

@@ -12,6 +12,7 @@ import (
 
 // redirection is what redirect prints in JSON.
 type redirection struct {
+	versioned
 	Gateway string `json:"gateway"`
 	Matches int    `json:"matches"`
 	Reached bool   `json:"reached"`
@@ -33,6 +34,9 @@ func (a *app) redirectCommand() *cobra.Command {
 	} {
 		args[f[1]] = c.Flags().String(f[0], "", f[2])
 	}
+	must(c.RegisterFlagCompletionFunc("name", func(c *cobra.Command, _ []string, start string) ([]string, cobra.ShellCompDirective) {
+		return a.completeConns(c, nil, start)
+	}))
 	return c
 }
 
@@ -55,7 +59,7 @@ func (a *app) redirect(cmd *cobra.Command, args map[string]*string) error {
 	defer cancel()
 	answer, err := c.Call(ctx, "redirect", m)
 	err = because(ctx, err)
-	o := redirection{Gateway: *args["gateway"], Reached: err == nil}
+	o := redirection{versioned: current, Gateway: *args["gateway"], Reached: err == nil}
 	if answer != nil {
 		o.Matches, _ = strconv.Atoi(answer.Get("matches"))
 	}

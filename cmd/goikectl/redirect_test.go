@@ -22,7 +22,7 @@ func TestRedirect(t *testing.T) {
 	if want := (control.RedirectRequest{Conn: "hq", ConnID: 7, PeerIP: peers, PeerID: who, Gateway: "gw2.example.org"}); !slices.Equal(f.asked(), []control.RedirectRequest{want}) {
 		t.Errorf("%+v", f.asked())
 	}
-	if r := run(t, path, "redirect", "--gateway", "203.0.113.7", "--name", "hq", "--json"); r.code != exitOK || r.out != `{"gateway":"203.0.113.7","matches":2,"reached":true,"error":""}`+"\n" {
+	if r := run(t, path, "redirect", "--gateway", "203.0.113.7", "--name", "hq", "--json"); r.code != exitOK || r.out != `{"schema":1,"gateway":"203.0.113.7","matches":2,"reached":true,"error":""}`+"\n" {
 		t.Errorf("%+v", r)
 	}
 	f.set(func() { f.err = errors.New("no established IKE SA matches") })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ const rekeyTime = 30 * time.Second
 func (a *app) rekeyCommand() *cobra.Command {
 	reauth := false
 	c := &cobra.Command{
-		Use:   "rekey NAME[/CHILD]",
+		Use:   "rekey NAME[/CHILD] [--reauth]",
 		Short: "Replace the IKE SA of a connection, or one of its children, and wait for that",
 		Args:  exactly(1, "one connection, or one child of it"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -31,11 +32,15 @@ func (a *app) rekeyCommand() *cobra.Command {
 	return c
 }
 
-// rekeying is a rekey under way: what was asked for, and what is still to come.
+// rekeyWatched are the events by which rekey learns the outcome.
+var rekeyWatched = []string{"log", "ike-rekey", "child-rekey", "ike-updown", "child-updown"}
+
+// rekeying is a rekey under way: what was asked for, and what has come of it.
 type rekeying struct {
 	target
 	reauth bool
-	left   int
+	wanted int             // how many SAs the daemon replaces
+	done   map[uint64]bool // unique IDs of those that were; with reauth, of their successors
 	failed error
 }
 
@@ -58,12 +63,17 @@ func (a *app) rekey(ctx context.Context, arg string, reauth bool) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not within %s; the daemon goes on by itself", limit))
 	defer cancel()
-	r := &rekeying{target: t, reauth: reauth}
-	events := []string{"log", "ike-rekey", "child-rekey", "ike-updown", "alert"}
-	err = watch.SubscribeThen(ctx, events, func() error { return a.askRekey(ctx, r) }, func(event string, m *control.Message) {
+	r := &rekeying{target: t, reauth: reauth, done: make(map[uint64]bool)}
+	err = watch.SubscribeThen(ctx, rekeyWatched, func() error { return a.askRekey(ctx, r) }, func(event string, m *control.Message) {
+		if r.ended() {
+			return
+		}
 		if event == "log" {
-			a.stepOf(t.conn, m)
-		} else if r.seen(event, m); r.failed != nil || r.left <= 0 {
+			a.stepOf(r, m)
+		} else {
+			r.seen(event, m)
+		}
+		if r.ended() {
 			cancel()
 		}
 	})
@@ -71,7 +81,7 @@ func (a *app) rekey(ctx context.Context, arg string, reauth bool) error {
 	case err != nil:
 	case r.failed != nil:
 		err = r.failed
-	case r.left > 0: // the time is over, or somebody has interrupted it
+	case !r.ended(): // the time is over, or somebody has interrupted it
 		err = because(ctx, ctx.Err())
 	}
 	return a.tell(outcome{Name: t.String(), State: "replaced", Reached: err == nil}, err)
@@ -96,55 +106,62 @@ func (a *app) askRekey(ctx context.Context, r *rekeying) error {
 	if err != nil {
 		return because(ctx, err)
 	}
-	if r.left, err = strconv.Atoi(m.Get("matches")); err != nil || r.left == 0 {
+	if r.wanted, err = strconv.Atoi(m.Get("matches")); err != nil || r.wanted == 0 {
 		return errors.New("there is no SA of that name, or it is being replaced already")
 	}
 	return nil
 }
 
+// ended tells whether there is nothing more to wait for.
+func (r *rekeying) ended() bool { return r.failed != nil || len(r.done) >= r.wanted }
+
 // seen takes an event into account.
 func (r *rekeying) seen(event string, m *control.Message) {
-	if event == "alert" {
-		if sa := m.Section("ike-sa"); sa != nil && sa.Section(r.conn) != nil && m.Get("type") != "retransmit-send" {
-			r.failed = errors.New(m.Get("type") + "; the log says more")
+	for _, e := range readEvents(event, m) {
+		switch {
+		case e.conn != r.conn:
+		case r.reauth:
+			if event == "ike-updown" && e.isUp() {
+				r.done[e.SA.ID] = true
+			}
+		case r.child != "":
+			r.seenChild(e)
+		case event == "ike-rekey":
+			r.done[e.OldSA.ID] = true
+		case event == "ike-updown" && !e.isUp() && !r.done[e.SA.ID]:
+			r.failed = fmt.Errorf("IKE SA #%d has ended", e.SA.ID)
 		}
+	}
+}
+
+func (r *rekeying) seenChild(e saEvent) {
+	switch {
+	case e.OldChild != nil:
+		if e.NewChild.Name == r.child {
+			r.done[e.OldChild.ID] = true
+		}
+	case e.Event == "child-updown" && !e.isUp():
+		for _, c := range e.SA.Children {
+			if c.Name == r.child && !r.done[c.ID] {
+				r.failed = fmt.Errorf("child SA #%d has ended", c.ID)
+			}
+		}
+	}
+}
+
+// stepOf prints a line of the log that is about the connection. A complaint about what
+// is being replaced is all that tells of an attempt that has failed.
+func (a *app) stepOf(r *rekeying, m *control.Message) {
+	l := readLogLine(m)
+	if l.Level > 1 || l.Conn != r.conn {
 		return
 	}
-	s := m.Section(r.conn)
-	switch {
-	case s == nil:
-	case event == "ike-updown" && m.Get("up") != "yes" && !r.reauth:
-		r.failed = errors.New("the IKE SA has ended")
-	case r.reauth:
-		if event == "ike-updown" && m.Get("up") == "yes" {
-			r.left--
-		}
-	case r.child != "":
-		if event == "child-rekey" && hasChild(s, r.child) {
-			r.left--
-		}
-	case event == "ike-rekey":
-		r.left--
+	a.step(m)
+	text, mine := l.Text, !strings.HasPrefix(l.Text, r.conn+"/")
+	if r.child != "" {
+		text, mine = strings.CutPrefix(l.Text, r.String()+": ")
 	}
-}
-
-// hasChild tells whether the event about an IKE SA is about a child of that name.
-func hasChild(sa *control.Message, name string) bool {
-	children := sa.Section("child-sas")
-	if children == nil {
-		return false
-	}
-	for _, both := range children.Sections() {
-		if control.ReadChild(both.Section("new")).Name == name {
-			return true
-		}
-	}
-	return false
-}
-
-// stepOf prints a line of the log that is about a connection.
-func (a *app) stepOf(conn string, m *control.Message) {
-	if l := readLogLine(m); l.Level <= 1 && l.Conn == conn {
-		a.step(m)
+	if l.Level == 0 && mine {
+		r.failed = errors.New(text)
 	}
 }

@@ -60,20 +60,27 @@ func TestRekey(t *testing.T) {
 func TestRekeyFails(t *testing.T) {
 	f := newFake()
 	path, _ := serve(t, f)
-	failed := report(ike.Failed, f.sas[0].Status)
-	failed.Report.Child, failed.Report.Why = "lan", &ike.Refusal{Cause: ike.NoProposal}
-	repeated := control.Event{Report: &ike.Report{Kind: ike.Step, Conn: "site", IKE: 1, Mark: ike.RequestRepeated}}
+	line := func(text string) control.Event {
+		return control.Event{Log: &control.LogLine{Level: 0, Subsystem: "ike", Conn: "site", IKE: 1, Text: text}}
+	}
+	ofLan, ofVoice, ofIKE := line("site/lan: not replaced yet: no proposal"), line("site/voice: not replaced yet"), line("phase 1 is not replaced yet: no answer")
+	down, childDown := report(ike.IKEDown, f.sas[0].Status), report(ike.ChildDown, f.sas[0].Status)
+	replaced, _ := rekeyEvents(f)
 	for _, c := range []struct {
 		matches int
 		err     error
+		name    string
 		events  []control.Event
 		want    string
 	}{
-		{0, nil, nil, "there is no SA of that name"},
-		{0, errors.New("no such connection"), nil, "no such connection"},
-		{1, nil, []control.Event{repeated, failed}, "proposal-mismatch-child"},
-		{1, nil, []control.Event{report(ike.IKEDown, f.sas[0].Status)}, "the IKE SA has ended"},
-		{1, nil, nil, "not within 300ms"},
+		{0, nil, "site", nil, "there is no SA of that name"},
+		{0, errors.New("no such connection"), "site", nil, "no such connection"},
+		{1, nil, "site/lan", []control.Event{ofVoice, ofIKE, ofLan}, "site/lan is not replaced: not replaced yet: no proposal\n"},
+		{1, nil, "site/lan", []control.Event{childDown}, "child SA #2 has ended"},
+		{1, nil, "site", []control.Event{ofLan, ofIKE}, "site is not replaced: phase 1 is not replaced yet: no answer\n"},
+		{1, nil, "site", []control.Event{childDown, down}, "IKE SA #1 has ended"},
+		{2, nil, "site", []control.Event{replaced, down, replaced}, "not within 300ms"}, // the other IKE SA is not replaced
+		{1, nil, "site", nil, "not within 300ms"},
 	} {
 		f.set(func() {
 			f.matches, f.err = c.matches, c.err
@@ -83,8 +90,8 @@ func TestRekeyFails(t *testing.T) {
 				}
 			}
 		})
-		r := run(t, path, "--timeout", "300ms", "rekey", "site")
-		if r.code != exitFailed || !strings.Contains(r.errs, "site is not replaced: ") || !strings.Contains(r.errs, c.want) {
+		r := run(t, path, "--timeout", "300ms", "rekey", c.name)
+		if r.code != exitFailed || !strings.Contains(r.errs, c.name+" is not replaced: ") || !strings.Contains(r.errs, c.want) {
 			t.Errorf("want %q: %+v", c.want, r)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 // reloading is what reload prints in JSON.
 type reloading struct {
-	Schema   int       `json:"schema"`
+	versioned
 	DryRun   bool      `json:"dry_run"`
 	Success  bool      `json:"success"`
 	Error    string    `json:"error"`
@@ -73,7 +73,7 @@ func (a *app) reload(cmd *cobra.Command, dry bool) error {
 
 func newReloading(m *control.Message, dry bool) reloading {
 	r := reloading{
-		Schema: 1, DryRun: dry, Success: m.Get("success") != "no", Error: m.Get("errmsg"),
+		versioned: current, DryRun: dry, Success: m.Get("success") != "no", Error: m.Get("errmsg"),
 		Errors: listed(m, "errors"), Warnings: listed(m, "warnings"), Settings: listed(m, "settings"), Plan: []planned{},
 	}
 	r.Omitted, _ = strconv.Atoi(m.Get("omitted"))

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,7 @@ func (a *app) versionCommand() *cobra.Command {
 
 // versions is what version prints in JSON.
 type versions struct {
+	versioned
 	Goikectl string `json:"goikectl"`
 	Daemon   string `json:"daemon"`
 	Version  string `json:"version"`
@@ -46,7 +48,7 @@ func (a *app) version(ctx context.Context) error {
 	if err != nil {
 		return because(ctx, err)
 	}
-	v := versions{version.Version, m.Get("daemon"), m.Get("version"), m.Get("sysname"), m.Get("release"), m.Get("machine")}
+	v := versions{current, version.Version, m.Get("daemon"), m.Get("version"), m.Get("sysname"), m.Get("release"), m.Get("machine")}
 	if a.json {
 		return printJSON(a.out, v, true)
 	}
@@ -60,6 +62,12 @@ const (
 	minBits = 128
 	maxBits = 4096
 )
+
+// generated is what genpsk prints in JSON.
+type generated struct {
+	versioned
+	PSK string `json:"pre_shared_key"`
+}
 
 func (a *app) genpskCommand() *cobra.Command {
 	bits := 256
@@ -83,7 +91,7 @@ func (a *app) genpsk(bits int) error {
 	}
 	text := "0s" + base64.StdEncoding.EncodeToString(key)
 	if a.json {
-		return printJSON(a.out, map[string]string{"pre_shared_key": text}, true)
+		return printJSON(a.out, generated{current, text}, true)
 	}
 	_, err := fmt.Fprintln(a.out, text)
 	return err
@@ -109,8 +117,11 @@ func (a *app) completionCommand() *cobra.Command {
 	}
 }
 
+// completionTime is how long the daemon has to answer while a shell waits for it.
+const completionTime = time.Second
+
 // completeConns completes the name of a connection, completeTargets also its
-// children.
+// children. Without a daemon, or with one that does not answer, there are none.
 func (a *app) completeConns(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return a.complete(c, args, false)
 }
@@ -120,12 +131,17 @@ func (a *app) completeTargets(c *cobra.Command, args []string, _ string) ([]stri
 }
 
 func (a *app) complete(c *cobra.Command, args []string, children bool) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
 	client, err := a.dial()
-	if err != nil || len(args) > 0 {
+	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	defer func() { _ = client.Close() }()
-	o, err := a.overview(c.Context(), client, "")
+	ctx, cancel := context.WithTimeout(c.Context(), completionTime)
+	defer cancel()
+	o, err := a.overview(ctx, client, "")
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

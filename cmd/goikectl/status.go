@@ -12,21 +12,29 @@ import (
 )
 
 func (a *app) statusCommand() *cobra.Command {
+	var s selection
 	every := time.Duration(0)
 	c := &cobra.Command{
-		Use:   "status [NAME]",
-		Short: "Show all connections, or everything about one",
+		Use:   "status [NAME[/CHILD]] [--ike-id N] [--watch[=INTERVAL]]",
+		Short: "Show all connections, or everything about one, one of its children or one IKE SA",
 		Args:  atMostOne,
 		RunE: func(c *cobra.Command, args []string) error {
 			if c.Flags().Changed("watch") && every < shortestInterval {
 				return usageError{fmt.Errorf("--watch=%s: %s is the shortest", every, shortestInterval)}
 			}
-			return a.status(c.Context(), strings.Join(args, ""), every)
+			if len(args) > 0 {
+				var err error
+				if s.target, err = parseTarget(args[0]); err != nil {
+					return err
+				}
+			}
+			return a.status(c.Context(), s, every)
 		},
-		ValidArgsFunction: a.completeConns,
+		ValidArgsFunction: a.completeTargets,
 	}
-	c.Flags().DurationVar(&every, "watch", 0, "show it again every so often, such as --watch=5s")
-	c.Flags().Lookup("watch").NoOptDefVal = "2s"
+	c.Flags().Uint64Var(&s.ikeID, "ike-id", 0, "only the IKE SA of this unique ID")
+	c.Flags().DurationVar(&every, "watch", 0, "show it again every so often, such as --watch=5s, until q or Ctrl-C")
+	c.Flags().Lookup("watch").NoOptDefVal = usualInterval.String()
 	return c
 }
 
@@ -39,34 +47,37 @@ func (a *app) overview(ctx context.Context, c *control.Client, conn string) (*co
 }
 
 // status shows the state once, or every so often.
-func (a *app) status(ctx context.Context, name string, every time.Duration) error {
+func (a *app) status(ctx context.Context, s selection, every time.Duration) error {
 	c, err := a.dial()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.Close() }()
-	draw := func(ctx context.Context, p printer) error { return a.drawStatus(ctx, c, name, p, every == 0) }
+	draw := func(ctx context.Context, p printer) error { return a.drawStatus(ctx, c, s, p, every == 0) }
 	if every > 0 {
 		return a.live(ctx, every, draw)
 	}
 	return draw(ctx, printer{a.out, a.color})
 }
 
-func (a *app) drawStatus(ctx context.Context, c *control.Client, name string, p printer, indent bool) error {
-	o, err := a.overview(ctx, c, name)
+func (a *app) drawStatus(ctx context.Context, c *control.Client, s selection, p printer, indent bool) error {
+	o, err := a.overview(ctx, c, s.conn)
 	if err != nil {
 		return err
 	}
-	if name != "" && len(o.Connections)+len(o.OtherSAs) == 0 {
-		return a.noSuch(ctx, c, name)
+	if s.conn != "" && len(o.Connections)+len(o.OtherSAs) == 0 {
+		return a.noSuch(ctx, c, s.conn)
+	}
+	if err := s.of(o); err != nil {
+		return err
 	}
 	switch {
 	case a.json:
 		return printJSON(p.w, o, indent)
-	case name != "":
-		p.details(o)
-	default:
+	case s.everything():
 		p.summary(o)
+	default:
+		p.details(o)
 	}
 	return nil
 }

@@ -114,8 +114,9 @@ type steering struct {
 	idle bool
 }
 
-// outcome is the last line of up and down in JSON.
+// outcome is the last line of up, down and rekey in JSON.
 type outcome struct {
+	versioned
 	Name    string `json:"name"`
 	State   string `json:"state"`
 	Reached bool   `json:"reached"`
@@ -177,6 +178,7 @@ func isCommandError(err error) bool {
 
 // tell prints the outcome; an error becomes one that says what was not reached.
 func (a *app) tell(o outcome, err error) error {
+	o.versioned = current
 	if err != nil {
 		o.Error = err.Error()
 		err = fmt.Errorf("%s is not %s: %w", o.Name, o.State, err)
@@ -195,6 +197,7 @@ func (a *app) tell(o outcome, err error) error {
 
 // logLine is a line of the log in JSON.
 type logLine struct {
+	versioned
 	Event string     `json:"event,omitempty"`
 	Time  *time.Time `json:"time,omitempty"`
 	Group string     `json:"group"`
@@ -205,7 +208,7 @@ type logLine struct {
 }
 
 func readLogLine(m *control.Message) logLine {
-	l := logLine{Group: m.Get("group"), Conn: m.Get("ikesa-name"), Text: m.Get("msg")}
+	l := logLine{versioned: current, Group: m.Get("group"), Conn: m.Get("ikesa-name"), Text: m.Get("msg")}
 	l.Level, _ = strconv.Atoi(m.Get("level"))
 	l.ID, _ = strconv.ParseUint(m.Get("ikesa-uniqueid"), 10, 64)
 	return l

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
+	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,13 +12,24 @@ import (
 	"github.com/goike/goike/ike/control"
 )
 
-const shortestInterval = 100 * time.Millisecond
+// How often live views are drawn, and how often at most.
+const (
+	usualInterval    = 2 * time.Second
+	shortestInterval = 100 * time.Millisecond
+)
+
+// topList is what top prints in JSON, one a line.
+type topList struct {
+	versioned
+	Time    time.Time `json:"time"`
+	Tunnels []tunnel  `json:"tunnels"`
+}
 
 func (a *app) topCommand() *cobra.Command {
-	every := 2 * time.Second
+	every := usualInterval
 	c := &cobra.Command{
-		Use:   "top",
-		Short: "Watch what the tunnels carry, those that carry most first; q ends it",
+		Use:   "top [--interval DURATION]",
+		Short: "Watch what the tunnels carry, the busiest first, until q or Ctrl-C",
 		Args:  exactly(0, "flags only"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if every < shortestInterval {
@@ -29,7 +38,7 @@ func (a *app) topCommand() *cobra.Command {
 			return a.top(c.Context(), every)
 		},
 	}
-	c.Flags().DurationVar(&every, "interval", every, "how often to look")
+	c.Flags().DurationVar(&every, "interval", every, "how often it is drawn")
 	return c
 }
 
@@ -39,55 +48,32 @@ func (a *app) top(ctx context.Context, every time.Duration) error {
 		return err
 	}
 	defer func() { _ = c.Close() }()
-	var before *glance
-	return a.live(ctx, every, func(ctx context.Context, p printer) error {
-		now, err := a.glance(ctx, c)
-		if err != nil {
-			return err
-		}
-		rows := now.since(before)
-		before = now
-		if a.json {
-			return printJSON(p.w, topList{Schema: 1, Time: now.at, Tunnels: rows}, false)
-		}
-		now.show(p, rows)
-		return nil
-	})
+	var m meter
+	return a.live(ctx, every, func(ctx context.Context, p printer) error { return a.drawTop(ctx, p, c, &m) })
 }
 
-// topList is what top prints in JSON, one object each time.
-type topList struct {
-	Schema  int       `json:"schema"`
-	Time    time.Time `json:"time"`
-	Tunnels []rate    `json:"tunnels"`
-}
-
-// rate is what a tunnel carries, per second.
-type rate struct {
-	Connection string  `json:"connection"`
-	Child      string  `json:"child"`
-	State      string  `json:"state"`
-	BytesIn    float64 `json:"bytes_in"`
-	PacketsIn  float64 `json:"packets_in"`
-	BytesOut   float64 `json:"bytes_out"`
-	PacketsOut float64 `json:"packets_out"`
-	Rekeys     uint64  `json:"rekeys"` // of the connection, since the daemon counts
-	Errors     uint64  `json:"errors"`
-}
-
-// glance is the state of all tunnels at a moment.
-type glance struct {
-	at     time.Time
-	all    *control.Overview
-	counts map[string]map[string]uint64 // by connection
-}
-
-func (a *app) glance(ctx context.Context, c *control.Client) (*glance, error) {
+func (a *app) drawTop(ctx context.Context, p printer, c *control.Client, m *meter) error {
+	counted, err := a.getCounters(ctx, c)
+	if err != nil {
+		return err
+	}
 	o, err := a.overview(ctx, c, "")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	g := &glance{at: a.now(), all: o, counts: make(map[string]map[string]uint64)}
+	now := a.now()
+	list := m.measure(now, o, counted)
+	if a.json {
+		return printJSON(p.w, topList{current, now, list}, false)
+	}
+	p.line(joined(", ", o.Daemon+" "+o.Version, now.Format(time.TimeOnly), throughput(list)), plain)
+	p.line("", plain)
+	p.tunnels(list)
+	return nil
+}
+
+// getCounters are the counters of every connection.
+func (a *app) getCounters(ctx context.Context, c *control.Client) ([]counters, error) {
 	ctx, cancel := a.answerContext(ctx)
 	defer cancel()
 	args := &control.Message{}
@@ -96,122 +82,49 @@ func (a *app) glance(ctx context.Context, c *control.Client) (*glance, error) {
 	if err != nil {
 		return nil, because(ctx, err)
 	}
-	for _, of := range readCounters(m).Counters {
-		g.counts[of.Connection] = of.Counts
-	}
-	return g, nil
+	return readCounters(m).Counters, nil
 }
 
-// The counters that top adds up.
-var (
-	rekeyCounters = []string{"ike-rekey-init", "ike-rekey-resp", "child-rekey"}
-	errorCounters = []string{"invalid", "invalid-spi"}
-)
-
-func sum(counts map[string]uint64, names []string) (n uint64) {
-	for _, name := range names {
-		n += counts[name]
-	}
-	return n
-}
-
-// carriedBy is what the child SAs have carried, by their unique IDs.
-func (g *glance) carriedBy() map[uint64]control.ChildSA {
-	m := make(map[uint64]control.ChildSA)
-	if g == nil {
-		return m
-	}
-	for i := range g.all.Connections {
-		for _, sa := range g.all.Connections[i].SAs {
-			for _, c := range sa.Children {
-				m[c.ID] = c
-			}
-		}
-	}
-	return m
-}
-
-// since is what each tunnel has carried since an earlier glance, per second, those first
-// that carry most. Without one all rates are zero. What an SA has carried before it was
-// seen first counts, since it was set up in between.
-func (g *glance) since(before *glance) []rate {
-	seconds := 0.0
-	if before != nil {
-		seconds = g.at.Sub(before.at).Seconds()
-	}
-	was := before.carriedBy()
-	rows := []rate{}
-	for i := range g.all.Connections {
-		conn := &g.all.Connections[i]
-		counts := g.counts[conn.Name]
-		for _, child := range conn.Children {
-			r := rate{Connection: conn.Name, Child: child.Name, State: "down", Rekeys: sum(counts, rekeyCounters), Errors: sum(counts, errorCounters)}
-			for _, sa := range conn.SAs {
-				for _, c := range sa.Children {
-					if c.Name == child.Name {
-						r.add(c, was[c.ID], seconds)
-					}
-				}
-			}
-			rows = append(rows, r)
-		}
-	}
-	slices.SortStableFunc(rows, func(a, b rate) int { return cmp.Compare(b.BytesIn+b.BytesOut, a.BytesIn+a.BytesOut) })
-	return rows
-}
-
-func (r *rate) add(is, was control.ChildSA, seconds float64) {
-	if r.State == "down" || is.State == "installed" {
-		r.State = is.State
-	}
-	if seconds <= 0 {
-		return
-	}
-	per := func(is, was uint64) float64 {
-		if is < was { // its counters were lost
-			was = 0
-		}
-		return float64(is-was) / seconds
-	}
-	r.BytesIn += per(is.BytesIn, was.BytesIn)
-	r.PacketsIn += per(is.PacketsIn, was.PacketsIn)
-	r.BytesOut += per(is.BytesOut, was.BytesOut)
-	r.PacketsOut += per(is.PacketsOut, was.PacketsOut)
-}
-
-func (g *glance) show(p printer, rows []rate) {
+// throughput sums tunnels up.
+func throughput(list []tunnel) string {
 	up, in, out := 0, 0.0, 0.0
-	for _, r := range rows {
-		if r.State != "down" {
+	for _, t := range list {
+		if t.State == "installed" || t.State == "rekeying" {
 			up++
 		}
-		in, out = in+r.BytesIn, out+r.BytesOut
-	}
-	p.line(joined(", ", g.all.Daemon+" "+g.all.Version, g.at.Format(time.TimeOnly), fmt.Sprintf("%d of %d tunnels up", up, len(rows)), "in "+bits(in), "out "+bits(out)), plain)
-	p.line("", plain)
-	table := [][]cell{header("TUNNEL", "STATE", "IN", "PACKETS/S", "OUT", "PACKETS/S", "REKEYS", "ERRORS")}
-	for _, r := range rows {
-		row := cells(r.Connection+"/"+r.Child, r.State, bits(r.BytesIn), whole(r.PacketsIn), bits(r.BytesOut), whole(r.PacketsOut),
-			strconv.FormatUint(r.Rekeys, 10), strconv.FormatUint(r.Errors, 10))
-		row[1].style = stateStyle(r.State)
-		if r.Errors > 0 {
-			row[7].style = red
+		if t.Rates != nil {
+			in, out = in+t.Rates.BytesIn, out+t.Rates.BytesOut
 		}
-		table = append(table, row)
 	}
-	p.table("", table)
+	text := fmt.Sprintf("%d of %s up", up, plural(uint64(len(list)), "tunnel"))
+	if len(list) == 0 || list[0].Rates == nil {
+		return text
+	}
+	return joined(", ", text, "in "+octets(whole(in))+"/s", "out "+octets(whole(out))+"/s")
 }
 
-// bits writes octets a second as bits a second.
-func bits(octetsPerSecond float64) string {
-	n := 8 * octetsPerSecond
-	for _, unit := range []string{"bit/s", "kbit/s", "Mbit/s", "Gbit/s"} {
-		if n < 999.95 || unit == "Gbit/s" {
-			return strings.TrimSuffix(strconv.FormatFloat(n, 'f', 1, 64), ".0") + " " + unit
-		}
-		n /= 1000
+func whole(f float64) uint64 { return uint64(math.Round(f)) }
+
+func (p printer) tunnels(list []tunnel) {
+	if len(list) == 0 {
+		p.line("no tunnels", plain)
+		return
 	}
-	return ""
+	rows := [][]cell{header("TUNNEL", "STATE", "IN/S", "OUT/S", "PACKETS IN/S", "PACKETS OUT/S", "IN", "OUT", "REKEYS", "ERRORS", "PEER", "LAST ERROR")}
+	for _, t := range list {
+		row := cells(t.Conn+"/"+t.Child, t.State)
+		row[1].style = stateStyle(t.State)
+		row = append(row, t.rateCells()...)
+		row = append(row, cells(octets(t.BytesIn), octets(t.BytesOut), strconv.FormatUint(t.Rekeys, 10), strconv.FormatUint(t.Errors, 10), t.RemoteHost)...)
+		rows = append(rows, append(row, cell{text: t.LastError, style: red}))
+	}
+	p.table("", rows)
 }
 
-func whole(n float64) string { return strconv.FormatFloat(n, 'f', 0, 64) }
+func (t tunnel) rateCells() []cell {
+	r := t.Rates
+	if r == nil {
+		return cells("-", "-", "-", "-")
+	}
+	return cells(octets(whole(r.BytesIn)), octets(whole(r.BytesOut)), strconv.FormatUint(whole(r.PacketsIn), 10), strconv.FormatUint(whole(r.PacketsOut), 10))
+}

@@ -3,9 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,49 +13,11 @@ import (
 	"github.com/goike/goike/ike/control"
 )
 
-func childOf(id uint64, name string, in, out uint64) control.ChildSA {
-	return control.ChildSA{ID: id, Name: name, State: "installed", BytesIn: in, PacketsIn: in / 100, BytesOut: out, PacketsOut: out / 100}
-}
-
-func glanceOf(at time.Time, children ...control.ChildSA) *glance {
-	return &glance{at: at, all: &control.Overview{Connections: []control.ConnStatus{{
-		Name: "site", Children: []control.ChildConf{{Name: "lan"}, {Name: "voice"}, {Name: "idle"}}, SAs: []control.SAStatus{{Children: children}},
-	}}}, counts: map[string]map[string]uint64{"site": {"ike-rekey-init": 1, "ike-rekey-resp": 2, "child-rekey": 4, "invalid": 8, "invalid-spi": 16, "ike-init-in-req": 32}}}
-}
-
-// Rates are differences: of an SA that was replaced in between both count, and one whose
-// counters began anew does not count backwards.
-func TestRates(t *testing.T) {
-	begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	before := glanceOf(begin, childOf(1, "lan", 1000, 5000), childOf(2, "voice", 70000, 0))
-	after := glanceOf(begin.Add(2*time.Second), childOf(1, "lan", 3000, 5000), childOf(3, "lan", 400, 600), childOf(2, "voice", 200, 100000))
-	text := func(rows []rate) string {
-		var s []string
-		for _, r := range rows {
-			s = append(s, fmt.Sprintf("%s %s in %v %v out %v %v", r.Child, r.State, r.BytesIn, r.PacketsIn, r.BytesOut, r.PacketsOut))
-			if r.Rekeys != 7 || r.Errors != 24 {
-				t.Errorf("%+v", r)
-			}
-		}
-		return strings.Join(s, ", ")
-	}
-	if got := text(after.since(before)); got != "voice installed in 100 1 out 50000 500, lan installed in 1200 12 out 300 3, idle down in 0 0 out 0 0" {
-		t.Error(got)
-	}
-	if got := text(after.since(nil)); got != "lan installed in 0 0 out 0 0, voice installed in 0 0 out 0 0, idle down in 0 0 out 0 0" {
-		t.Error(got)
-	}
-	for n, want := range map[float64]string{0: "0 bit/s", 124.9: "999.2 bit/s", 125: "1 kbit/s", 1e6: "8 Mbit/s", 1.25e9: "10 Gbit/s", 1.25e12: "10000 Gbit/s"} {
-		if got := bits(n); got != want {
-			t.Errorf("%v: %q, want %q", n, got, want)
-		}
-	}
-}
-
 // liveRun runs a command that shows itself again and again: at each tick once more.
 type liveRun struct {
 	out   watcher
 	ticks chan time.Time
+	clock atomic.Int64 // seconds; each tick adds two
 	end   context.CancelFunc
 	code  chan int
 }
@@ -67,8 +29,21 @@ func startLive(t *testing.T, path string, screen terminal, args ...string) *live
 	l := &liveRun{ticks: make(chan time.Time), end: cancel, code: make(chan int, 1)}
 	a := newApp(&l.out, io.Discard)
 	a.screen, a.ticks = screen, l.ticks
+	begin := a.now()
+	a.now = func() time.Time { return begin.Add(time.Duration(l.clock.Load()) * time.Second) }
 	go func() { l.code <- a.run(ctx, append([]string{"--socket", path}, args...)) }()
 	return l
+}
+
+// tick has it shown once more.
+func (l *liveRun) tick(t *testing.T) {
+	t.Helper()
+	l.clock.Add(2)
+	select {
+	case l.ticks <- time.Time{}:
+	case <-time.After(patience):
+		t.Fatalf("it does not go on; so far: %s", l.out.text())
+	}
 }
 
 // shows waits until something has been printed so often.
@@ -88,7 +63,7 @@ type keyboard struct {
 	restored chan bool
 }
 
-func (k keyboard) size() int { return k.lines }
+func (k keyboard) size() (int, int) { return 30, k.lines }
 
 func (k keyboard) keys() (<-chan byte, func()) { return k.pressed, func() { k.restored <- true } }
 
@@ -104,7 +79,7 @@ func TestTop(t *testing.T) {
 		f.sas = sampleSAs()
 		f.sas[0].Usage[0].In.Bytes += 1000
 	})
-	l.ticks <- time.Time{}
+	l.tick(t)
 	l.shows(t, "site/lan", 2)
 	l.end()
 	if code := <-l.code; code != exitOK {
@@ -121,7 +96,7 @@ func TestWatch(t *testing.T) {
 	k := keyboard{5, make(chan byte), make(chan bool, 1)}
 	l := startLive(t, path, k, "status", "--watch")
 	l.shows(t, toTop, 1)
-	l.ticks <- time.Time{}
+	l.tick(t)
 	l.shows(t, toTop, 2)
 	k.pressed <- 'x'
 	k.pressed <- 'q'
@@ -134,7 +109,7 @@ func TestWatch(t *testing.T) {
 		t.Errorf("%q", shown)
 	}
 	pictures := strings.Split(shown, toTop)[1:]
-	if len(pictures) != 2 || pictures[0] != pictures[1] || strings.Count(pictures[0], eraseLine) != 4 || !strings.HasSuffix(pictures[0], eraseRest) || !strings.Contains(pictures[0], "CONNECTION") {
+	if len(pictures) != 2 || pictures[0] != pictures[1] || strings.Count(pictures[0], eraseLine) != 4 || !strings.Contains(pictures[0], "\nsite           up          198"+eraseLine) || !strings.HasSuffix(pictures[0], eraseRest) || !strings.Contains(pictures[0], "CONNECTION") {
 		t.Errorf("%q", pictures)
 	}
 }
@@ -145,7 +120,7 @@ func TestWatchElsewhere(t *testing.T) {
 	path, stop := serve(t, f)
 	l := startLive(t, path, nil, "status", "site", "--watch", "--json")
 	l.shows(t, "\n", 1)
-	l.ticks <- time.Time{}
+	l.tick(t)
 	l.shows(t, "\n", 2)
 	for line := range bytes.Lines([]byte(l.out.text())) {
 		if !bytes.HasPrefix(line, []byte(`{"schema":1,"daemon":"goike"`)) {
@@ -153,11 +128,56 @@ func TestWatchElsewhere(t *testing.T) {
 		}
 	}
 	stop()
-	l.ticks <- time.Time{}
+	l.tick(t)
 	if code := <-l.code; code != exitFailed {
 		t.Errorf("exit code %d when the daemon has ended", code)
 	}
 	if strings.Contains(l.out.text(), "\x1b") {
 		t.Errorf("%q", l.out.text())
+	}
+}
+
+// Ctrl-C ends it as q does, and so does a context that ends: the terminal is given back.
+func TestWatchEnds(t *testing.T) {
+	path, _ := serve(t, newFake())
+	for _, end := range []func(*liveRun, keyboard){
+		func(_ *liveRun, k keyboard) { k.pressed <- ctrlC },
+		func(l *liveRun, _ keyboard) { l.end() },
+	} {
+		k := keyboard{5, make(chan byte), make(chan bool, 1)}
+		l := startLive(t, path, k, "top")
+		l.shows(t, toTop, 1)
+		end(l, k)
+		if code := <-l.code; code != exitOK || !<-k.restored || !strings.HasSuffix(l.out.text(), leaveScreen) {
+			t.Errorf("exit code %d: %q", code, l.out.text())
+		}
+	}
+}
+
+// A daemon that ends gives the terminal back, too.
+func TestWatchWithoutDaemon(t *testing.T) {
+	path, stop := serve(t, newFake())
+	k := keyboard{5, make(chan byte), make(chan bool, 1)}
+	l := startLive(t, path, k, "top")
+	l.shows(t, toTop, 1)
+	stop()
+	l.tick(t)
+	if code := <-l.code; code != exitFailed || !<-k.restored || !strings.HasSuffix(l.out.text(), leaveScreen) {
+		t.Errorf("exit code %d: %q", code, l.out.text())
+	}
+}
+
+func TestFitted(t *testing.T) {
+	for _, c := range []struct {
+		line    string
+		columns int
+		want    string
+	}{
+		{"12345", 0, "12345"}, {"12345", 5, "12345"}, {"123456", 5, "12345"}, {"東京東", 5, "東京"}, {"bu\u0308ro", 4, "bu\u0308ro"},
+		{"1\x1b[31m23\x1b[0m45", 5, "1\x1b[31m23\x1b[0m45"}, {"1\x1b[31m2345", 3, "1\x1b[31m23\x1b[0m"},
+	} {
+		if got := fitted(c.line, c.columns); got != c.want {
+			t.Errorf("%q in %d: %q, want %q", c.line, c.columns, got, c.want)
+		}
 	}
 }
