@@ -32,6 +32,9 @@ type Finding struct {
 	Warning bool
 }
 
+// Check looks at a configuration that is valid, and says what else there is to know.
+type Check func(c *Config) []Finding
+
 // Limits of what is accepted, so that no setting overflows what uses it.
 const (
 	MaxNetworks          = 250 // of a list: a TS payload holds 255, and one is for the packet that asks

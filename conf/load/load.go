@@ -15,15 +15,16 @@ import (
 
 // File reads and validates a configuration. What ends in .toml is goike.toml(5), anything
 // else swanctl.conf; charon is the strongswan.conf that goes with that, or empty. Errors
-// are of type conf.Errors; the warnings are there even then.
-func File(path, charon string) (*conf.Config, []conf.Warning, error) {
+// are of type conf.Errors; the warnings are there even then. What further checks find in a
+// configuration without errors is among them.
+func File(path, charon string, checks ...conf.Check) (*conf.Config, []conf.Warning, error) {
 	if swan.IsTOML(path) {
 		if charon != "" {
 			return nil, nil, conf.Errors{{File: charon, Text: "settings of charon go with a configuration in swanctl.conf's syntax only: write them into " + path}}
 		}
-		return own(path)
+		return own(path, checks)
 	}
-	c, ws, err := swan.Load(path)
+	c, ws, err := swan.Load(path, checks...)
 	if err != nil || charon == "" {
 		return c, ws, err
 	}
@@ -35,9 +36,14 @@ func File(path, charon string) (*conf.Config, []conf.Warning, error) {
 }
 
 // own reads a goike.toml with what belongs to it.
-func own(path string) (*conf.Config, []conf.Warning, error) {
+func own(path string, checks []conf.Check) (*conf.Config, []conf.Warning, error) {
 	c, ws, err := toml.Load(path)
-	if err != nil || len(c.ConfFiles) == 0 {
+	switch {
+	case err != nil:
+		return c, ws, err
+	case len(c.ConfFiles) == 0 && len(checks) > 0:
+		return toml.Load(path, checks...)
+	case len(c.ConfFiles) == 0:
 		return c, ws, err
 	}
 	m := merger{whole: c, warnings: ws, from: make(map[string]string)}
@@ -55,7 +61,22 @@ func own(path string) (*conf.Config, []conf.Warning, error) {
 			m.warn(path, "connection %q: no secret is for its identities, so that it cannot authenticate; a control client can load one", conn.Name)
 		}
 	}
+	m.check(path, checks)
 	return c, m.warnings, nil
+}
+
+// check says what is to be said about connections of several files, each thing at the
+// file that it is about.
+func (m *merger) check(path string, checks []conf.Check) {
+	for _, check := range checks {
+		for _, f := range check(m.whole) {
+			file := path
+			if f.Conn >= 0 {
+				file = m.from[m.whole.Connections[f.Conn].Name]
+			}
+			m.warn(file, "%s", f.Text)
+		}
+	}
 }
 
 // merger puts connections and secrets of several files together.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/goike/goike/conf"
 	"github.com/goike/goike/conf/file"
 )
 
@@ -30,7 +31,8 @@ type loader struct {
 	begun    map[*block]int         // line in which a section was begun last
 	modes    map[string]fs.FileMode // of the files
 	referred map[string]bool        // sections that others inherit from
-	chain    []string               // files that are being read
+	checks   []conf.Check
+	chain    []string // files that are being read
 	files    int
 	octets   int
 	parts    int // sections, keys and references so far

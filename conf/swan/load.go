@@ -1,6 +1,7 @@
 package swan
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/goike/goike/conf"
@@ -11,9 +12,12 @@ func IsTOML(file string) bool { return strings.HasSuffix(file, ".toml") }
 
 // Load reads and validates a swanctl.conf and what it includes. Errors are of type
 // conf.Errors; the warnings are there even then. Without the bypass-lan plugin strongSwan
-// excludes no directly attached networks, so ExcludeMyNetwork is off.
-func Load(file string) (*conf.Config, []Warning, error) {
-	return newLoader().load(file)
+// excludes no directly attached networks, so ExcludeMyNetwork is off. What further checks
+// find in a configuration without errors is among the warnings.
+func Load(file string, checks ...conf.Check) (*conf.Config, []Warning, error) {
+	l := newLoader()
+	l.checks = checks
+	return l.load(file)
 }
 
 func (l *loader) load(file string) (*conf.Config, []Warning, error) {
@@ -108,10 +112,12 @@ func (l *loader) other(sec *Section) {
 // validate checks what takes more than one option to know.
 func (l *loader) validate(c *conf.Config, root *Section, file string) {
 	list := root.Section("connections")
-	for _, f := range conf.Validate(c) {
-		if f.Key == "pre_shared_key" {
-			continue // see keys
-		}
+	found := conf.Validate(c)
+	found = slices.DeleteFunc(found, func(f conf.Finding) bool { return f.Key == "pre_shared_key" }) // see HasKey below
+	for _, check := range l.checks {
+		found = append(found, check(c)...)
+	}
+	for _, f := range found {
 		at, option := whereIs(list, f)
 		if at.File == "" {
 			at.File = file
@@ -133,6 +139,7 @@ func (l *loader) validate(c *conf.Config, root *Section, file string) {
 var keyNames = map[string]string{
 	"remote_gateway": "remote_addrs", "local_address": "local_addrs", "local_network": "local_ts", "remote_network": "remote_ts",
 	"connection_behavior": "start_action", "reauthenticate": "reauth_time", "force_udp_encapsulation": "encap",
+	"peer_identifier": "remote.id", "identifier": "local.id", "[[secret]]": "section of secrets", "secret.owners": "id", "keying_tries": "keyingtries",
 	"lifetime_bytes": "life_bytes", "lifetime_packets": "life_packets",
 }
 

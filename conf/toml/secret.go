@@ -118,7 +118,7 @@ var secretKeys = []key[*sharedSecret]{
 // sharedSecret reads a pre-shared key for the identities of connections that have none
 // of their own.
 func (r *reader) sharedSecret(from *table) {
-	s := scope{reader: r, label: "[[secret]]", prefix: "secret.", place: conf.Place{Conn: -1, Child: -1}}
+	s := scope{reader: r, label: "[[secret]]", prefix: "secret.", place: conf.Place{Conn: -1, Child: -1, Index: len(r.conf.Secrets)}}
 	p := &sharedSecret{}
 	fill(s, secretKeys, from, p)
 	if p.key == nil && p.keyFile == nil {

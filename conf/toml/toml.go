@@ -20,8 +20,9 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // Load reads and validates a configuration file. A file that holds a secret must be
 // readable by its owner only. Errors are of type conf.Errors; the warnings are there
-// even then.
-func Load(path string) (*conf.Config, []Warning, error) {
+// even then, and what further checks find in a configuration without errors is among
+// them.
+func Load(path string, checks ...conf.Check) (*conf.Config, []Warning, error) {
 	data, mode, err := file.Read(path, maxFile)
 	if err != nil {
 		return nil, nil, conf.Errors{{File: path, Text: err.Error()}}
@@ -32,7 +33,20 @@ func Load(path string) (*conf.Config, []Warning, error) {
 	if r.psk >= 0 && file.Open(mode) {
 		r.error(r.psk, "the file holds a secret, but its mode is %04o; allowed: 0600 (chmod 600 %s), or the secret in a pre_shared_key_file", mode.Perm(), path)
 	}
+	r.check(checks)
 	return r.finish()
+}
+
+// check makes warnings of what further checks find.
+func (r *reader) check(checks []conf.Check) {
+	if len(r.errs) > 0 {
+		return
+	}
+	for _, check := range checks {
+		for _, f := range check(r.conf) {
+			r.warn(r.whereIs(f), f.Text)
+		}
+	}
 }
 
 // Parse reads and validates a configuration. The name is what errors call it, and

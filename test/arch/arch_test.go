@@ -87,7 +87,7 @@ var mayImport = []struct {
 	{"ike/engine", []string{"ike", "ike/record", "ike/child", "ike/ts", "ike/wire", "ike/control", "conf", "crypto/...", "esp"}},
 	{"internal/metrics", nil},
 	{"internal/...", []string{"internal/..."}},
-	{"cmd/goikectl", []string{"ike/control", "ike", "ike/ts", "conf", "crypto/...", "esp", "internal/version"}},
+	{"cmd/goikectl", []string{"ike/control", "ike", "ike/ts", "conf/...", "crypto/...", "esp", "internal/version"}},
 	{"cmd/...", []string{"ike/...", "conf/...", "crypto/...", "esp/...", "xfrm/...", "internal/..."}},
 	{"test/...", []string{"test/...", "ike/...", "conf/...", "crypto/...", "esp/...", "xfrm/...", "internal/..."}},
 }
