@@ -190,15 +190,6 @@ func (l *link) recall(names []string) {
 	}
 }
 
-// resume wants again what is always wanted.
-func (s *Steward) resume(now ike.Instant, l *link) {
-	l.restart()
-	if l.persistent() {
-		l.wantAll()
-	}
-	s.reconcile(now, l)
-}
-
 func (s *Steward) ikeRekeyed(r ike.Report) {
 	sa := s.sas[r.IKE]
 	if sa == nil || !sa.up || s.sas[r.NewID] != nil {
