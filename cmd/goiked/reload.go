@@ -60,7 +60,7 @@ var errUnchanged = errors.New("the configuration was not changed")
 // a dry run, of which nothing is logged either. What control clients have loaded stays.
 func (d *daemon) reload(dryRun bool) control.Reloaded {
 	if d.opts.config == noConfig && d.opts.strongSwan == "" {
-		return control.Reloaded{Err: errors.New("nothing to reload: goiked was started with --config none")}
+		return control.Reloaded{Err: control.ErrNoFile}
 	}
 	c, warnings, err := read(d.opts)
 	r := control.Reloaded{Warnings: warnings}

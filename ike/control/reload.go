@@ -18,6 +18,9 @@ type Reloaded struct {
 	Plan     conf.Plan
 }
 
+// ErrNoFile says that there is no configuration to read again.
+var ErrNoFile = errors.New("nothing to reload: goiked was started with --config none")
+
 // reloadRoom is how many octets of an answer the lists may take: packets are bounded.
 const reloadRoom = 400_000
 
@@ -47,6 +50,9 @@ func reload(ctx context.Context, l Loader, args *Message) *Message {
 // reloadSettings is the same in the words of VICI: the first error stands for all.
 func reloadSettings(ctx context.Context, l Loader, _ *Message) *Message {
 	r := l.Reload(ctx, false)
+	if errors.Is(r.Err, ErrNoFile) {
+		return success() // the settings of no file are as they were
+	}
 	if r.Err != nil && len(r.Errors) > 0 {
 		return failure(errors.New(r.Errors[0]))
 	}

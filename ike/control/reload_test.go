@@ -29,12 +29,16 @@ func TestReload(t *testing.T) {
 	if got := ask(t, c, "reload-settings", nil); got != "{success=no errmsg=a.toml:1:2: bad}" {
 		t.Error(got)
 	}
+	s.reloaded = Reloaded{Err: ErrNoFile}
+	if got := ask(t, c, "reload-settings", nil); got != "{success=yes}" {
+		t.Error(got)
+	}
 	if got := ask(t, c, "goike-reload", nil, "dry-run", "perhaps"); !strings.HasPrefix(got, "{success=no errmsg=dry-run") {
 		t.Error(got)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if got := strings.Join(s.calls, ", "); got != "reload false, reload true, reload false, reload false, reload false" {
+	if got := strings.Join(s.calls, ", "); got != "reload false, reload true, reload false, reload false, reload false, reload false" {
 		t.Errorf("asked: %s", got)
 	}
 }
