@@ -258,7 +258,7 @@ func (s *scope) selectors(o *Option) []conf.Selector {
 	dynamic := 0
 	for _, text := range list {
 		rest, is := strings.CutPrefix(text, "dynamic")
-		if is {
+		if is = is && (rest == "" || rest[0] == '['); is {
 			text = "0.0.0.0" + rest
 		} else {
 			text = s.masked(o, text)

@@ -96,6 +96,8 @@ func TestManualExamples(t *testing.T) {
 				text = document("") + "[[secret]]\n" + line + "\n"
 			case key == "conf_files":
 				text = document(where + line + "\ndaemon: ipsec.configuration_mode = \"advanced\"")
+			case strings.HasPrefix(key, "margin_"):
+				text = document(where + line + "\nphase2: lifetime" + strings.TrimPrefix(key, "margin") + " = 1_000_000_000")
 			case key == "pre_shared_key_file":
 				text = strings.Replace(text, `pre_shared_key = "a secret that is long enough"`, "", 1)
 			case line == `mode = "transport"`:

@@ -32,6 +32,11 @@ var phase1Keys = []key[*phase1]{
 	word("key_exchange", func(p *phase1) *conf.Version { return &p.conn.Version },
 		served(conf.VersionAuto), later[conf.Version]("ikev1"), served(conf.IKEv2)),
 	{"remote_gateway", readGateway},
+	{"remote_port", func(s scope, p *phase1, it *item) {
+		if n, ok := s.integer(it.name, it.value, 1, 65535, "an integer from 1 to 65535"); ok {
+			p.conn.RemotePort = uint16(n)
+		}
+	}},
 	{"local_address", readLocalAddress},
 	{"proposals", func(_ scope, p *phase1, it *item) { p.algs.proposals = it }},
 	{"encryption", func(_ scope, p *phase1, it *item) { p.algs.encryption = it }},
@@ -59,7 +64,7 @@ var phase1Keys = []key[*phase1]{
 	number("rekey_fuzz", 0, 1000, func(p *phase1) *int { return &p.conn.RekeyFuzz }),
 	word("dpd_action", func(p *phase1) *conf.DPDAction { return &p.conn.DPDAction },
 		served(conf.DPDRestart, conf.DPDClear, conf.DPDHold, conf.DPDNone)),
-	span("dpd_delay", time.Second, func(p *phase1) *time.Duration { return &p.conn.DPDDelay }),
+	{"dpd_delay", readDPDDelay},
 	number("dpd_failures", 1, 100, func(p *phase1) *int { return &p.conn.DPDFailures }),
 	flag("mobike", func(p *phase1) *bool { return &p.conn.MOBIKE }),
 	flag("fragmentation", func(p *phase1) *bool { return &p.conn.Fragmentation }),
@@ -69,6 +74,10 @@ var phase1Keys = []key[*phase1]{
 		served(conf.ChildlessAllow, conf.ChildlessPrefer, conf.ChildlessForce, conf.ChildlessNever)),
 	flag("follow_redirects", func(p *phase1) *bool { return &p.conn.FollowRedirects }),
 	flag("session_resumption", func(p *phase1) *bool { return &p.conn.SessionResumption }),
+	word("unique_ids", func(p *phase1) *conf.UniqueIDs {
+		p.conn.UniqueIDs = new(conf.UniqueIDs)
+		return p.conn.UniqueIDs
+	}, served(conf.UniqueReplace), []choice[conf.UniqueIDs]{{word: "replace", is: conf.UniqueReplace}}, served(conf.UniqueNo, conf.UniqueNever, conf.UniqueKeep)),
 	{"phase2", func(s scope, p *phase1, it *item) { p.children = s.tables(it, "[[phase1.phase2]]") }},
 }
 
@@ -86,6 +95,18 @@ func (r *reader) phase1(i int, from *table) {
 	}
 	for j, t := range p.children {
 		r.phase2(i, j, t, p.conn)
+	}
+}
+
+// readDPDDelay reads a time of a second or more, or 0s, which is never.
+func readDPDDelay(s scope, p *phase1, it *item) {
+	d, ok := s.duration(it, 0, false)
+	switch {
+	case !ok:
+	case d > 0 && d < time.Second:
+		s.bad(it.name, it.value.at, "is %s; allowed: 1s or longer, or 0s for never", show(it.text))
+	default:
+		p.conn.DPDDelay = d
 	}
 }
 

@@ -3,6 +3,7 @@ package toml
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,10 @@ type phase2 struct {
 	child *conf.Child
 	algs  algorithms
 	dscp  dscp
+	// What the keys say about the replacement of its SAs; nil: as the connection does.
+	margin         *time.Duration
+	fuzz           *int
+	bytes, packets *uint64
 }
 
 // dscp is where DSCP is copied to: into the packet that comes out of the tunnel, and
@@ -38,6 +43,16 @@ var phase2Keys = []key[*phase2]{
 	life("lifetime", func(p *phase2) *time.Duration { return &p.child.Lifetime }),
 	count("lifetime_bytes", func(p *phase2) *uint64 { return &p.child.LifetimeBytes }),
 	count("lifetime_packets", func(p *phase2) *uint64 { return &p.child.LifetimePackets }),
+	span("margintime", 0, func(p *phase2) *time.Duration {
+		p.margin = new(time.Duration)
+		return p.margin
+	}),
+	number("rekey_fuzz", 0, 1000, func(p *phase2) *int {
+		p.fuzz = new(int)
+		return p.fuzz
+	}),
+	{"margin_bytes", readMargin(func(p *phase2) **uint64 { return &p.bytes })},
+	{"margin_packets", readMargin(func(p *phase2) **uint64 { return &p.packets })},
 	word("connection_behavior", func(p *phase2) *conf.Behavior {
 		p.child.Behavior = new(conf.Behavior)
 		return p.child.Behavior
@@ -93,6 +108,34 @@ func (r *reader) phase2(i, j int, from *table, conn *conf.Connection) {
 	}
 	p.child.Proposals = s.proposals(p.child.Protocol, &p.algs)
 	p.child.DefaultProposals = p.algs.byDefault()
+	p.renewal(conn)
+}
+
+// renewal puts together when the SAs of a child are replaced, where that differs from what
+// the connection says.
+func (p *phase2) renewal(conn *conf.Connection) {
+	if p.margin == nil && p.fuzz == nil && p.bytes == nil && p.packets == nil {
+		return
+	}
+	as := conn.RenewalOf(p.child)
+	r := conf.Renewed(or(p.margin, as.Margin), or(p.bytes, as.BytesMargin), or(p.packets, as.PacketsMargin), or(p.fuzz, conn.RekeyFuzz))
+	p.child.Renewal = &r
+}
+
+func or[T any](said *T, otherwise T) T {
+	if said != nil {
+		return *said
+	}
+	return otherwise
+}
+
+func readMargin(into func(*phase2) **uint64) func(scope, *phase2, *item) {
+	return func(s scope, p *phase2, it *item) {
+		if n, ok := s.integer(it.name, it.value, 0, math.MaxInt64/2, "an integer, 0 or more"); ok {
+			u := uint64(n)
+			*into(p) = &u
+		}
+	}
 }
 
 // shunt refuses the keys that say something about SAs.
@@ -201,9 +244,16 @@ func (s scope) network(key string, v value) (conf.Selector, bool) {
 		s.wrongType(key, v, conf.AllowedNetwork)
 		return conf.Selector{}, false
 	}
-	sel, err := conf.ParseSelector(string(v.text))
+	text, dynamic := string(v.text), false
+	if rest, is := strings.CutPrefix(text, "dynamic"); is && (rest == "" || rest[0] == '[') {
+		text, dynamic = "0.0.0.0"+rest, true
+	}
+	sel, err := conf.ParseSelector(text)
 	if err != nil {
 		s.bad(key, v.at, "%s %s; allowed: %s", show(v.text), err, conf.AllowedNetwork)
+	}
+	if dynamic {
+		sel.First, sel.Last = netip.Addr{}, netip.Addr{}
 	}
 	return sel, err == nil
 }
