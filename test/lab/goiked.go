@@ -107,8 +107,9 @@ func StartGoiked(at *Namespace, bin Binaries, config string, o GoikedOptions) (*
 	args := append(o.Wrap, bin.Goiked, "--config", g.Config, "--run-dir", filepath.Join(dir, "run"),
 		"--log-level", "debug")
 	args = append(args, o.Args...)
+	// With the race detector a process sleeps for a second at its end by default.
 	g.Process, err = at.Start(filepath.Base(dir)+".log", Command{
-		Args: args, Env: append([]string{"GORACE=halt_on_error=1"}, o.Env...), Mounts: o.Mounts, Attr: o.Attr})
+		Args: args, Env: append([]string{"GORACE=halt_on_error=1 atexit_sleep_ms=50"}, o.Env...), Mounts: o.Mounts, Attr: o.Attr})
 	if err != nil || o.NotReady {
 		return g, err
 	}
