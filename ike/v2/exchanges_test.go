@@ -62,3 +62,48 @@ func TestOvertakenByPeer(t *testing.T) {
 		t.Error(n.story())
 	}
 }
+
+// Both sides replace the IKE SA. The peer, whose replacement counts, deletes the old one
+// while we still compute the keys of ours: ours is deleted at the peer all the same, and
+// at once.
+func TestDeletedWhileComputing(t *testing.T) {
+	for _, c := range []struct{ name, nonces string }{{"ours is the redundant one", "a1 b2"}, {"theirs is", "a2 b1"}} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t, scripted{nonces: c.nonces})
+			for _, step := range []string{"a rekeys the IKE SA", "b rekeys the IKE SA", "a>", "b>"} {
+				s.act(step)
+			}
+			s.a.hold = true
+			for _, step := range []string{"b>", "a>", "b>"} { // the answers, and what follows
+				s.act(step)
+			}
+			s.a.hold = false
+			s.a.release()
+			for s.goesOn() {
+			}
+			if a, b := len(s.a.list()), len(s.b.list()); a != 1 || b != 1 {
+				t.Errorf("%d and %d IKE SAs after %q", a, b, s.said)
+			}
+			s.finish()
+			s.settled(1, 1)
+		})
+	}
+}
+
+// goesOn delivers what is on its way, and lets every IKE SA do what it is time for; it
+// tells whether there was anything.
+func (s *stage) goesOn() (acted bool) {
+	for len(s.flight) > 0 {
+		s.act(s.flight[0].from.name + ">")
+		acted = true
+	}
+	for _, h := range []*host{s.a, s.b} {
+		for _, sa := range h.list() {
+			if sa.Deadline() <= s.now {
+				h.step(sa, ike.Timeout{})
+				acted = true
+			}
+		}
+	}
+	return acted
+}

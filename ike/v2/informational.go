@@ -14,7 +14,15 @@ import (
 func (sa *SA) serveInformational(now ike.Instant, m *message, fx *ike.Effects) {
 	for _, p := range m.payloads {
 		if d, ok := p.(*wire.Delete); ok && d.Protocol == wire.ProtocolIKE {
-			if x, ok := sa.active.(*rekeyExchange); ok && x.rival != nil {
+			x, ok := sa.active.(*rekeyExchange)
+			if ok && x.nr != nil {
+				// The peer has made the new IKE SA of our exchange, too. When we have it, it
+				// is used, or deleted at the peer.
+				x.over = true
+				sa.answer(now, fx)
+				return
+			}
+			if ok && x.rival != nil {
 				// The peer has not noticed our exchange: its own is the one that counts
 				// (RFC 7296, 2.8.2).
 				sa.end()

@@ -23,6 +23,7 @@ type rekeyExchange struct {
 	nr        []byte // once the peer has agreed
 	heir      *SA    // once it is there
 	rival     *rivalSA
+	over      bool // the peer has deleted the old IKE SA
 }
 
 // rivalSA is the new IKE SA that the peer has made meanwhile.
@@ -139,6 +140,7 @@ func (x *rekeyExchange) conclude(sa *SA, now ike.Instant, fx *ike.Effects) {
 		x.heir.finish(now, "the peer has replaced phase 1 at the same time", fx)
 		fx.Do(ike.Spawn{SPI: x.heir.SPI, Machine: x.heir})
 		x.yield(sa, now, fx)
+		x.part(sa, now, fx)
 		return
 	}
 	if r != nil {
@@ -147,7 +149,17 @@ func (x *rekeyExchange) conclude(sa *SA, now ike.Instant, fx *ike.Effects) {
 	}
 	fx.Do(ike.Spawn{SPI: x.heir.SPI, Machine: x.heir})
 	sa.bequeath(now, x.heir, fx)
-	sa.push(&deleteExchange{why: "replaced"})
+	if !x.over {
+		sa.push(&deleteExchange{why: "replaced"})
+	}
+	x.part(sa, now, fx)
+}
+
+// part ends the old IKE SA if the peer has deleted it meanwhile.
+func (x *rekeyExchange) part(sa *SA, now ike.Instant, fx *ike.Effects) {
+	if x.over {
+		sa.close(now, "replaced", nil, fx)
+	}
 }
 
 // yield lets the peer's new IKE SA take over.
