@@ -1,6 +1,8 @@
 package conf
 
 import (
+	"slices"
+
 	"github.com/goike/goike/crypto"
 	"github.com/goike/goike/crypto/id"
 )
@@ -39,8 +41,11 @@ func (c *Config) SharedKey(conn *Connection, local, remote id.ID) (crypto.Secret
 // HasKey tells whether there is a key that a connection can authenticate with, as far as
 // can be known before the peer has shown itself.
 func (c *Config) HasKey(conn *Connection) bool {
-	_, ok := c.SharedKey(conn, conn.Local.ID, conn.Remote.ID)
-	return ok || conn.Remote.ID.Kind == id.Any && len(c.Secrets) > 0
+	if _, ok := c.SharedKey(conn, conn.Local.ID, conn.Remote.ID); ok {
+		return true
+	}
+	fits := func(owner id.ID) bool { return conn.Remote.ID.Match(owner) > 0 } // a peer that may come
+	return slices.ContainsFunc(c.Secrets, func(s Secret) bool { return len(s.Owners) == 0 || slices.ContainsFunc(s.Owners, fits) })
 }
 
 // match is how near the owners come to an identity, 0: not at all.

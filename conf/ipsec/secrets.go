@@ -1,0 +1,107 @@
+package ipsec
+
+import (
+	"strings"
+
+	"github.com/goike/goike/conf"
+	"github.com/goike/goike/conf/file"
+	"github.com/goike/goike/crypto"
+	"github.com/goike/goike/crypto/id"
+)
+
+// otherSecrets are the types of secrets that goike has no use for yet.
+var otherSecrets = map[string]string{
+	"RSA": "a private key", "ECDSA": "a private key", "BLISS": "a private key", "PKCS8": "a private key", "P12": "a key store", "PIN": "a smart card",
+	"XAUTH": "a password for XAUTH", "EAP": "a password for EAP", "NTLM": "a password for EAP", "PPK": "a postquantum key", "PPKS": "a postquantum key",
+}
+
+// secrets reads an ipsec.secrets. Lines that begin with a blank go on with the one before.
+func (p *parser) secrets(path string) []conf.Secret {
+	if data, mode, err := p.read(path); err == nil {
+		if clear(data); file.Open(mode) {
+			p.warn(place{file: path}, "the file holds secrets, but its mode is %04o, so that others can read it: chmod 600 %s", mode.Perm(), path)
+		}
+	}
+	type entry struct {
+		text string
+		at   place
+	}
+	var entries []entry
+	p.lines(path, place{file: path}, func(line string, at place) {
+		if (line[0] == ' ' || line[0] == '\t') && len(entries) > 0 {
+			entries[len(entries)-1].text += " " + strings.TrimSpace(line)
+			return
+		}
+		entries = append(entries, entry{strings.TrimSpace(line), at})
+	})
+	var out []conf.Secret
+	for _, e := range entries {
+		if s, ok := p.secret(e.text, e.at); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// secret reads one: selectors, a colon by itself, the type and the key. Errors show
+// nothing of it.
+func (p *parser) secret(text string, at place) (s conf.Secret, ok bool) {
+	owners, rest, found := cutColon(text)
+	if !found {
+		p.error(at, "this line has no colon between selectors and secret; allowed: SELECTORS : PSK \"...\"")
+		return s, false
+	}
+	kind, key, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	if what := otherSecrets[strings.ToUpper(kind)]; what != "" {
+		p.warn(at, "%s is left out: goike does not use %s yet", strings.ToUpper(kind), what)
+		return s, false
+	}
+	if !strings.EqualFold(kind, "PSK") {
+		p.error(at, "this is a secret of another type than PSK; allowed: PSK \"...\"")
+		return s, false
+	}
+	var err error
+	if s.Key, err = pskOf(strings.TrimSpace(key)); err != nil {
+		p.error(at, "the key %v; allowed: %s", err, conf.AllowedSecret)
+		return s, false
+	}
+	for _, owner := range strings.Fields(owners) {
+		if owner == "%any" || owner == "%any6" || owner == "0.0.0.0" || owner == "::" {
+			continue
+		}
+		i, err := id.Parse(unquoted(owner))
+		if err != nil {
+			p.error(at, "selector %s: %v", word(owner), err)
+			continue
+		}
+		s.Owners = append(s.Owners, i)
+	}
+	return s, true
+}
+
+// cutColon cuts at the colon that stands by itself, or at the end of a word: addresses
+// have colons within.
+func cutColon(text string) (before, after string, ok bool) {
+	if rest, is := strings.CutPrefix(text, ":"); is {
+		return "", rest, true
+	}
+	for _, sep := range []string{" : ", " :", "\t:", ": "} {
+		if before, after, ok := strings.Cut(text, sep); ok {
+			return before, after, true
+		}
+	}
+	return "", "", false
+}
+
+// pskOf reads a key: in quotes it is text, whatever it begins with.
+func pskOf(s string) (crypto.Secret, error) {
+	for _, quote := range []string{`"`, `'`} {
+		if rest, is := strings.CutPrefix(s, quote); is {
+			if text, whole := strings.CutSuffix(rest, quote); whole && text != "" {
+				return crypto.Secret(text), nil
+			}
+			return nil, errQuotes
+		}
+	}
+	return conf.ParseSecret([]byte(s))
+}
