@@ -175,8 +175,11 @@ func explainChild(c *control.ConnStatus, child string, strangers []control.Refus
 	e := explanation{Connection: c.Name, Child: child, Facts: []string{}, Here: []string{}, There: []string{}}
 	name := c.Name + "/" + child
 	why := c.LastError
+	if why != nil && why.Child != "" && why.Child != child {
+		why = nil
+	}
 	for _, sa := range c.SAs {
-		if why == nil {
+		if why == nil && len(c.Children) == 1 {
 			why = sa.LastError
 		}
 	}

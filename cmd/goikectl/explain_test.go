@@ -102,6 +102,19 @@ func TestExplainLeavesShunts(t *testing.T) {
 	}
 }
 
+// A tunnel is not blamed for what another one has failed by.
+func TestExplainChildren(t *testing.T) {
+	f := newFake()
+	f.sas[0].LastError, f.sas[0].Children = nil, nil
+	f.sas[0].Usage = nil
+	f.conns[0] = control.ConnState{Conn: "site", State: "up", NextTry: ike.Never, LastAt: at(-4), LastError: &ike.Refusal{Cause: ike.NoSelectors}, LastChild: "lan"}
+	path, _ := serve(t, f)
+	r := run(t, path, "explain", "site")
+	if !strings.Contains(r.out, "site/lan is not up: the networks of the two sides do not fit") || !strings.Contains(r.out, "site/voice is down, and nobody has asked for it") {
+		t.Errorf("%+v", r)
+	}
+}
+
 // What strangers have begun in vain is explained, too.
 func TestExplainRefused(t *testing.T) {
 	f := newFake()

@@ -96,6 +96,7 @@ type ConnState struct {
 	GivenUp   bool         // keying_tries are used up: traffic or a command begins again
 	LastError *ike.Refusal // why the last attempt failed, nil after a success
 	LastAt    ike.Instant
+	LastChild string      // that LastError is about; empty: the IKE SA
 	Traffic   ike.Traffic // of the IKE SA that failed last
 }
 

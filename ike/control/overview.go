@@ -50,6 +50,7 @@ type ChildConf struct {
 // RefusalStatus is why something failed: in one line, and its parts (ike.Refusal).
 type RefusalStatus struct {
 	Text       string `json:"text"`
+	Child      string `json:"child"` // that it is about; empty: the IKE SA, or not told
 	At         *int64 `json:"at"`
 	Cause      string `json:"cause"`
 	Subject    string `json:"subject"` // what it is about, where the cause leaves that open

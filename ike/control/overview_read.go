@@ -29,7 +29,7 @@ func readRefusal(m *Message) *RefusalStatus {
 		return nil
 	}
 	return &RefusalStatus{
-		Text: m.Get("last-error"), At: optional(m, "last-at"), Cause: parts.Get("cause"), Subject: parts.Get("subject"), Phase: readInt(parts, "phase"), ByPeer: yes(parts, "by-peer"),
+		Text: m.Get("last-error"), Child: m.Get("last-child"), At: optional(m, "last-at"), Cause: parts.Get("cause"), Subject: parts.Get("subject"), Phase: readInt(parts, "phase"), ByPeer: yes(parts, "by-peer"),
 		Notify: parts.Get("notify"), Offered: parts.Get("offered"), Configured: parts.Get("configured"),
 		Nearest: parts.Get("nearest"), Differs: parts.Get("differs"), MendHere: parts.Get("mend-here"), MendThere: parts.Get("mend-there"),
 		LocalID: parts.Get("local-id"), RemoteID: parts.Get("remote-id"), Hint: parts.Get("hint"), Error: parts.Get("error"),

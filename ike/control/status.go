@@ -74,6 +74,7 @@ func addOwnConn(m *Message, now ike.Instant, conn *conf.Connection, st ConnState
 	if st.LastError != nil {
 		addAge(m, "last-at", now, st.LastAt)
 		addRefusal(m, st.LastError)
+		setText(m, "last-child", st.LastChild)
 		addTraffic(m, st.Traffic)
 	}
 }

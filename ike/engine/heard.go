@@ -14,7 +14,7 @@ func (s *Steward) heard(now ike.Instant, r ike.Report) {
 	}
 	s.refused.remember(now, r)
 	if l := s.linkOf(r); l != nil && r.Why != nil {
-		l.traffic = r.Traffic
+		l.traffic, l.lastChild = r.Traffic, r.Child
 	}
 	switch r.Kind {
 	case ike.IKEUp:

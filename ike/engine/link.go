@@ -58,6 +58,7 @@ type link struct {
 	lastError *ike.Refusal
 	lastAt    ike.Instant
 	traffic   ike.Traffic // of the IKE SA that failed last
+	lastChild string      // that failed last; empty: the IKE SA
 	unreached bool        // the last failure was that the peer could not be reached
 
 	traps   []esp.Policy
@@ -288,7 +289,7 @@ func (l *link) initiate(name string) ike.Initiate {
 func (l *link) status() control.ConnState {
 	return control.ConnState{
 		Conn: l.conn.Name, State: l.word(), Try: l.try, NextTry: l.nextTry, GivenUp: l.over && len(l.given) > 0,
-		LastError: l.lastError, LastAt: l.lastAt, Traffic: l.traffic,
+		LastError: l.lastError, LastAt: l.lastAt, LastChild: l.lastChild, Traffic: l.traffic,
 	}
 }
 
