@@ -426,7 +426,7 @@ func (r *reading) liveness() {
 		r.conn.DPDAction = action
 	}
 	r.conn.DPDDelay = delay
-	if x, ok := r.get("closeaction"); ok && x.value != "none" && !(x.value == "restart" || x.value == "start") {
+	if x, ok := r.get("closeaction"); ok && x.value != "none" && x.value != "restart" && x.value != "start" {
 		r.warn(x.at, "closeaction of conn %s is %s; goike sets up again what it has started when the peer closes it, and traps what it has trapped", word(r.sec.name), word(x.value))
 	}
 }

@@ -49,7 +49,6 @@ type writer struct {
 	errs   []string
 	what   string // the connection or child that is written
 	indent string
-	open   bool // a section of the daemon has its heading
 }
 
 // comments writes the notes about something.
