@@ -148,7 +148,7 @@ func TestHandoverUnderTraffic(t *testing.T) {
 			t.Errorf("%q %d times, want %d: %s", text, n, want, last(log, 60))
 		}
 	}
-	agree(t, g, s, 1)
+	atRest(t, g, s) // an IKE SA may just be replaced
 }
 
 // handovers are 10, in each of which packets of half a second may be lost.
