@@ -180,6 +180,35 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// The colon between selectors and key is found, whatever is in either.
+func TestSecrets(t *testing.T) {
+	for line, want := range map[string]string{
+		`: PSK "a key: of : some # length"`: " a key: of : some # length", `a.example.org b.example.org : PSK 'single # : quotes'`: "a.example.org b.example.org single # : quotes",
+		`a.example.org: PSK "x : y"`: "a.example.org x : y", `2001:db8::1 fe80:: : PSK "x"`: "2001:db8::1 fe80:: x", `2001:db8::1: PSK 0x3031`: "2001:db8::1 01",
+		`"C=CH, CN=a:b" : PSK "x"`: "", `a :PSK "x"`: "a x", "a\t:\tPSK\t\"x\"": "a x", `a : psk bare # comment`: "a bare",
+	} {
+		c, _, err := load(t, conn(), line+"\n")
+		if want == "" {
+			if err == nil && len(c.Secrets) == 1 && string(c.Secrets[0].Key) == "x" {
+				continue
+			}
+			t.Errorf("%s: %v", line, err)
+			continue
+		}
+		if err != nil || len(c.Secrets) != 1 {
+			t.Errorf("%s: %v", line, err)
+			continue
+		}
+		got := ""
+		for _, o := range c.Secrets[0].Owners {
+			got += o.String() + " "
+		}
+		if got += string(c.Secrets[0].Key); strings.TrimSpace(got) != strings.TrimSpace(want) { //nolint:unconvert // it would print redacted
+			t.Errorf("%s: another key or owner: %q", line, got)
+		}
+	}
+}
+
 func TestIs(t *testing.T) {
 	dir := folder(t, conn(), "connections {\n}\n")
 	for name, want := range map[string]bool{"ipsec.conf": true, "ipsec.secrets": false} {

@@ -122,7 +122,7 @@ func uncommented(line string) string {
 		case quote != 0 && c == quote:
 			quote = 0
 		case quote != 0:
-		case c == '"':
+		case c == '"' || c == '\'':
 			quote = c
 		case c == '#' && (i == 0 || (line[i-1] == ' ' || line[i-1] == '\t')):
 			return line[:i]

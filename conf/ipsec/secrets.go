@@ -51,7 +51,10 @@ func (p *parser) secret(text string, at place) (s conf.Secret, ok bool) {
 		p.error(at, "this line has no colon between selectors and secret; allowed: SELECTORS : PSK \"...\"")
 		return s, false
 	}
-	kind, key, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	kind, key := strings.TrimSpace(rest), ""
+	if i := strings.IndexAny(kind, " \t"); i >= 0 {
+		kind, key = kind[:i], kind[i:]
+	}
 	if what := otherSecrets[strings.ToUpper(kind)]; what != "" {
 		p.warn(at, "%s is left out: goike does not use %s yet", strings.ToUpper(kind), what)
 		return s, false
@@ -65,11 +68,11 @@ func (p *parser) secret(text string, at place) (s conf.Secret, ok bool) {
 		p.error(at, "the key %v; allowed: %s", err, conf.AllowedSecret)
 		return s, false
 	}
-	for _, owner := range strings.Fields(owners) {
+	for _, owner := range quotedFields(owners) {
 		if owner == "%any" || owner == "%any6" || owner == "0.0.0.0" || owner == "::" {
 			continue
 		}
-		i, err := id.Parse(unquoted(owner))
+		i, err := id.Parse(owner)
 		if err != nil {
 			p.error(at, "selector %s: %v", word(owner), err)
 			continue
@@ -79,18 +82,48 @@ func (p *parser) secret(text string, at place) (s conf.Secret, ok bool) {
 	return s, true
 }
 
-// cutColon cuts at the colon that stands by itself, or at the end of a word: addresses
-// have colons within.
+// cutColon cuts at the first colon outside of quotes that has a blank, or nothing, on one
+// side: addresses have colons within, and at their ends two.
 func cutColon(text string) (before, after string, ok bool) {
-	if rest, is := strings.CutPrefix(text, ":"); is {
-		return "", rest, true
-	}
-	for _, sep := range []string{" : ", " :", "\t:", ": "} {
-		if before, after, ok := strings.Cut(text, sep); ok {
-			return before, after, true
+	quote := byte(0)
+	for i := range len(text) {
+		switch c := text[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == ':' && (blank(text, i-1) || blank(text, i+1) && text[i-1] != ':'):
+			return text[:i], text[i+1:], true
 		}
 	}
 	return "", "", false
+}
+
+// quotedFields are the words of a text, those in quotes with their blanks.
+func quotedFields(text string) (words []string) {
+	for {
+		text = strings.TrimLeft(text, " \t")
+		if text == "" {
+			return words
+		}
+		if rest, is := strings.CutPrefix(text, `"`); is {
+			word, rest, _ := strings.Cut(rest, `"`)
+			words, text = append(words, word), rest
+			continue
+		}
+		i := strings.IndexAny(text, " \t")
+		if i < 0 {
+			i = len(text)
+		}
+		words, text = append(words, text[:i]), text[i:]
+	}
+}
+
+// blank tells whether there is a blank at a place of a text, or its end.
+func blank(text string, i int) bool {
+	return i < 0 || i >= len(text) || text[i] == ' ' || text[i] == '\t'
 }
 
 // pskOf reads a key: in quotes it is text, whatever it begins with.
