@@ -27,7 +27,9 @@ func (s *shelf) call(args ...any) error {
 }
 
 func (s *shelf) Reload(_ context.Context, dryRun bool) Reloaded {
+	s.mu.Lock()
 	r := s.reloaded
+	s.mu.Unlock()
 	if err := s.call("reload", dryRun); err != nil {
 		r.Err = err
 	}
@@ -57,6 +59,13 @@ func (s *shelf) LoadShared(_ context.Context, k SharedKey) error {
 func (s *shelf) UnloadShared(_ context.Context, id string) error { return s.call("unshare", id) }
 func (s *shelf) LoadedShared(context.Context) []string           { return []string{"ike-1"} }
 func (s *shelf) ClearCreds(context.Context) error                { return s.call("clear") }
+
+// reload says what the next reloads come to.
+func (s *shelf) reload(r Reloaded) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reloaded = r
+}
 
 // tree makes a message of sections, each with a value.
 func tree(key, value string, sections ...string) *Message {

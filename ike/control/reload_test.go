@@ -22,14 +22,14 @@ func TestReload(t *testing.T) {
 			t.Errorf("%s\nwant %s", got, plan)
 		}
 	}
-	s.reloaded = Reloaded{Err: errors.New("not changed"), Errors: []string{"a.toml:1:2: bad", "a.toml:2:1: worse"}}
+	s.reload(Reloaded{Err: errors.New("not changed"), Errors: []string{"a.toml:1:2: bad", "a.toml:2:1: worse"}})
 	if got := ask(t, c, "goike-reload", nil); !strings.HasPrefix(got, "{success=no errmsg=not changed errors=[a.toml:1:2: bad") {
 		t.Error(got)
 	}
 	if got := ask(t, c, "reload-settings", nil); got != "{success=no errmsg=a.toml:1:2: bad}" {
 		t.Error(got)
 	}
-	s.reloaded = Reloaded{Err: ErrNoFile}
+	s.reload(Reloaded{Err: ErrNoFile})
 	if got := ask(t, c, "reload-settings", nil); got != "{success=yes}" {
 		t.Error(got)
 	}
