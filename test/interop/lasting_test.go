@@ -34,7 +34,7 @@ func (e end) startLasting(t *testing.T, child, sections string) goike {
 
 // A child is replaced before it has carried as much as it may, and no packet is lost.
 // One that is not to be replaced ends then, and another one is set up.
-func TestLimits(t *testing.T) {
+func TestLimitsUnderTraffic(t *testing.T) {
 	for _, c := range []struct{ name, limit, rekey string }{
 		{"packets", "  lifetime_packets = 1000\n", "true"},
 		{"octets", "  lifetime_bytes = 100000\n", "true"},
