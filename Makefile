@@ -46,7 +46,7 @@ test: deps ## every test
 
 # Emulated and with the race detector, the tests on another kernel take too long; those
 # that last long do, too, and what they call others do as well. Times are not compared.
-SLOW_WITH_RACE = ^(TestRekeying|TestHandoverUnderTraffic|TestEndWithDeadPeer|TestLimitsUnderTraffic|TestMOBIKELeavesASilentPath|TestResume|TestThousand)$$
+SLOW_WITH_RACE = ^(TestRekeying|TestHandoverUnderTraffic|TestEndWithDeadPeer|TestLimitsUnderTraffic|TestMOBIKELeavesASilentPath|TestResumption|TestThousand)$$
 
 race: deps ## every test under the race detector, but those that take too long
 	@go run -buildvcs=false ./test/deps race

@@ -13,7 +13,7 @@ import (
 // TestResume cuts the line until goiked gives its peer up: the tunnel comes back by a
 // ticket (RFC 5723), also through a NAT. A gateway that has restarted does not know the
 // ticket, and gets a new IKE SA at once. strongSwan does not speak it: two goiked.
-func TestResume(t *testing.T) {
+func TestResumption(t *testing.T) {
 	for _, c := range []struct {
 		name         string
 		nat, restart bool
