@@ -59,25 +59,25 @@ func text(ops []esp.Op) string {
 	return strings.Join(words, " ")
 }
 
-// Inbound comes first when a child comes, and policies go last when it goes: no
-// packet finds a gap.
+// Inbound comes first when a child comes, policies included: the peer may answer at once
+// what this side sends. Policies go last when it goes: no packet finds a gap.
 func TestOrder(t *testing.T) {
 	c := newChild(conf.Tunnel)
 	ops, err := c.Install(in, out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := text(ops); got != "+in:100 +out:200 +pol:out +pol:in +pol:fwd" {
+	if got := text(ops); got != "+in:100 +out:200 +pol:in +pol:fwd +pol:out" {
 		t.Error(got)
 	}
-	if got := text(c.Remove()); got != "-200 -100 -pol:out -pol:in -pol:fwd" {
+	if got := text(c.Remove()); got != "-200 -100 -pol:in -pol:fwd -pol:out" {
 		t.Error(got)
 	}
 	if got := text(c.SwitchOver()); got != "" {
 		t.Errorf("nothing was to be switched over: %s", got)
 	}
 	tr, err := newChild(conf.Transport).Install(in, out)
-	if got := text(tr); err != nil || got != "+in:100 +out:200 +pol:out +pol:in" {
+	if got := text(tr); err != nil || got != "+in:100 +out:200 +pol:in +pol:out" {
 		t.Error(got, err)
 	}
 }
@@ -126,7 +126,7 @@ func TestSAs(t *testing.T) {
 	}
 	to := ike.Path{Local: local, Remote: netip.MustParseAddrPort("203.0.113.9:1024")}
 	moved := c.Move(to, true, true)
-	if got := text(moved); got != "~100 ~200 +pol:out +pol:in +pol:fwd" {
+	if got := text(moved); got != "~100 ~200 +pol:in +pol:fwd +pol:out" {
 		t.Error(got)
 	}
 	m := moved[1].(esp.MoveSA)
@@ -157,8 +157,8 @@ func TestTrap(t *testing.T) {
 			t.Errorf("a trap of priority %d does not yield to %d", trap.Priority, own.Priority)
 		}
 	}
-	if traps[1].Sel != ts.Reverse(traps[0].Sel) || traps[1].Dst != local.Addr() {
-		t.Errorf("inbound: %+v", traps[1])
+	if inbound := traps[0]; inbound.Sel != ts.Reverse(traps[2].Sel) || inbound.Dst != local.Addr() {
+		t.Errorf("inbound: %+v", inbound)
 	}
 }
 

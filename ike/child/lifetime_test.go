@@ -102,7 +102,7 @@ func TestLimits(t *testing.T) {
 func TestReplaced(t *testing.T) {
 	c := newChild(conf.Tunnel)
 	now, later := c.Replaced()
-	if text(now) != "-200 -pol:out -pol:in -pol:fwd" || text(later) != "-100" {
+	if text(now) != "-200 -pol:in -pol:fwd -pol:out" || text(later) != "-100" {
 		t.Error(text(now), text(later))
 	}
 	c = newChild(conf.Tunnel)

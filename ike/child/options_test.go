@@ -100,7 +100,7 @@ func TestCompression(t *testing.T) {
 		c.Suite.Proto, c.CPIIn, c.CPIOut, c.Conf.Kernel = proto, 0x111, 0x222, kernel
 		c.Conf.Kernel.TFCPad = 0
 		ops := installed(t, c)
-		if got := text(ops); got != "+in:100 +in:111 +out:200 +out:222 +pol:out +pol:in +pol:fwd" {
+		if got := text(ops); got != "+in:100 +in:111 +out:200 +out:222 +pol:in +pol:fwd +pol:out" {
 			t.Error(got)
 		}
 		for i := range 4 {
@@ -123,13 +123,13 @@ func TestCompression(t *testing.T) {
 		}
 		to := ike.Path{Local: local, Remote: netip.MustParseAddrPort("203.0.113.9:500")}
 		moved := c.Move(to, false, false)
-		if got := text(moved); got != "~100 ~111 ~200 ~222 +pol:out +pol:in +pol:fwd" {
+		if got := text(moved); got != "~100 ~111 ~200 ~222 +pol:in +pol:fwd +pol:out" {
 			t.Error(got)
 		}
 		if m := moved[3].(esp.MoveSA); m.ID.Dst != remote.Addr() || m.Dst != to.Remote.Addr() || m.ID.Proto != esp.ProtoIPComp {
 			t.Errorf("moved %+v", m)
 		}
-		if got := text(c.Remove()); got != "-200 -222 -100 -111 -pol:out -pol:in -pol:fwd" {
+		if got := text(c.Remove()); got != "-200 -222 -100 -111 -pol:in -pol:fwd -pol:out" {
 			t.Error(got)
 		}
 	}
@@ -170,7 +170,7 @@ func TestSelectors(t *testing.T) {
 		if len(b.Selectors) != 1 || b.Selectors[0] != want || len(a.Selectors) != 1 || a.Selectors[0] != ts.Reverse(want) {
 			t.Errorf("%v: %v %v", m, a.Selectors, b.Selectors)
 		}
-		if m == conf.BEET && (a.Mode != esp.BEET || text(ops) != "+in:100 +out:200 +pol:out +pol:in +pol:fwd" || ops[2].(esp.AddPolicy).Policy.Mode != esp.BEET) {
+		if m == conf.BEET && (a.Mode != esp.BEET || text(ops) != "+in:100 +out:200 +pol:in +pol:fwd +pol:out" || ops[2].(esp.AddPolicy).Policy.Mode != esp.BEET) {
 			t.Error(text(ops))
 		}
 		c.Remote = append(c.Remote, ts.Host(netip.MustParseAddr("10.2.0.2")))

@@ -11,21 +11,22 @@ import (
 	"github.com/goike/goike/ike/ts"
 )
 
-var directions = []esp.Direction{esp.Out, esp.In, esp.Forward}
+// directions are in the order in which policies come: what the peer sends as soon as this
+// side does finds its policies.
+var directions = []esp.Direction{esp.In, esp.Forward, esp.Out}
 
-// policies are the child's policies: out, in and, but for transport mode, forward.
+// policies are the child's policies: in, forward, but for transport mode, and out.
 func (c *SA) policies() ([]esp.Policy, error) {
 	pairs, err := ts.Pairs(c.Local, c.Remote)
 	if err != nil {
 		return nil, err
 	}
-	dirs := directions
-	if c.Mode == conf.Transport {
-		dirs = dirs[:2]
-	}
-	out := make([]esp.Policy, 0, len(pairs)*len(dirs))
+	out := make([]esp.Policy, 0, len(pairs)*len(directions))
 	for _, sel := range pairs {
-		for _, dir := range dirs {
+		for _, dir := range directions {
+			if dir == esp.Forward && c.Mode == conf.Transport {
+				continue
+			}
 			p := protecting(&c.Conf.Kernel, sel, dir, c.Path.Local.Addr(), c.Path.Remote.Addr())
 			p.Mode, p.Proto, p.IPComp = espMode(c.Mode), c.Proto(), c.Compressed()
 			p.ReqID, p.Owner, p.Name = c.ReqID, c.ID, c.Conn+"/"+c.Name

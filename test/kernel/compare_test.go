@@ -83,7 +83,7 @@ func (w *world) compared(t *testing.T, e end, strong bool) lister {
 	if strong {
 		return w.startSwan(t, e)
 	}
-	w.stopSwan(e.at)
+	w.stopSwan(t, e.at)
 	return w.start(t, e)
 }
 

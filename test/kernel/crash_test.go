@@ -120,7 +120,6 @@ func TestFlushed(t *testing.T) {
 	k.toml = "dpd_delay = \"5s\""
 	a, b := w.ends(k)
 	w.startSwan(t, b)
-	w.shut(t)
 	g := w.start(t, a)
 	oneSA(t, g, 1)
 	must(t, w.hosts4())

@@ -97,7 +97,7 @@ func TestRekeying(t *testing.T) {
 			if most > 8 {
 				t.Errorf("%d SAs at a time", most)
 			}
-			if err := lab.Eventually(wait, func() error { // but for what is being replaced just now
+			if err := lab.Eventually(restTime, func() error { // but for what is being replaced just now
 				if st, po := states(t, w.A), policies(t, w.A); len(st) != 2 || len(po) != 3 {
 					return fmt.Errorf("states %v, policies %v", st, po)
 				}
@@ -116,6 +116,10 @@ func TestRekeying(t *testing.T) {
 		})
 	}
 }
+
+// restTime is how long it may take until nothing is being replaced: what was stays some
+// seconds, and about as often there is something else to replace.
+const restTime = 2 * time.Minute
 
 // slowest is how many packets a peer may lose each time, as early or late: those of half a
 // second, on a machine that is emulated and busy.

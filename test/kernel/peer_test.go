@@ -95,6 +95,9 @@ func (w *world) startSwan(t *testing.T, e end) swan {
 		}
 		s = swan{charon, newVICI(charon.URI)}
 		w.swans[e.at] = s
+		if e.at == w.B {
+			w.shut(t)
+		}
 	}
 	_ = s.Down() // it has none, if all is well
 	if err := s.Load(e.swanctl()); err != nil {
@@ -104,10 +107,14 @@ func (w *world) startSwan(t *testing.T, e end) swan {
 }
 
 // stopSwan stops strongSwan where goiked is to run.
-func (w *world) stopSwan(at *lab.Namespace) {
+func (w *world) stopSwan(t *testing.T, at *lab.Namespace) {
+	t.Helper()
 	if s, running := w.swans[at]; running {
 		s.Stop()
 		delete(w.swans, at)
+		if at == w.B {
+			w.unshut(t)
+		}
 	}
 }
 
@@ -140,6 +147,19 @@ func gone(t *testing.T, p lister) {
 			err = fmt.Errorf("%T still has %v", p, sas)
 		}
 		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// stateless waits until the kernel of a namespace has no SA left.
+func stateless(t *testing.T, at *lab.Namespace) {
+	t.Helper()
+	if err := lab.Eventually(wait, func() error {
+		if left := states(t, at); len(left) > 0 {
+			return fmt.Errorf("SAs are left: %v", left)
+		}
+		return nil
 	}); err != nil {
 		t.Error(err)
 	}

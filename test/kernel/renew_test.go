@@ -177,8 +177,6 @@ func TestLimitsAndInactivity(t *testing.T) {
 	}
 	gone(t, g)
 	gone(t, s)
-	if left := states(t, w.A); len(left) > 0 {
-		t.Errorf("SAs are left: %v", left)
-	}
+	stateless(t, w.A)
 	must(t, w.hosts4())
 }

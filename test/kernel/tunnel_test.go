@@ -149,7 +149,7 @@ func (w *world) tunnel(t *testing.T, c tunnelCase) {
 	if c.swapped {
 		own, other = b, a
 	}
-	w.stopSwan(own.at)
+	w.stopSwan(t, own.at)
 	before := owned(t, own.at)
 	s := w.startSwan(t, other)
 	g := w.startA(t, own)

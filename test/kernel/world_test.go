@@ -87,8 +87,15 @@ func (w *world) shut(t *testing.T) {
 	chain out {
 		type filter hook forward priority 0;
 		ip saddr %s ip daddr %s rt ipsec missing drop
+		ip6 saddr %s ip6 daddr %s rt ipsec missing drop
 	}
-}`, netB, netA))
+}`, netB, netA, lab.NetB6, lab.NetA6))
+}
+
+// unshut lets goiked show at site B that it lets nothing out.
+func (w *world) unshut(t *testing.T) {
+	t.Helper()
+	run(t, w.B, "nft", "delete table inet shut")
 }
 
 // owned is all that a daemon could have changed in a namespace: SAs, policies,
@@ -244,6 +251,25 @@ func echo(l net.Listener) error {
 	_, err = io.Copy(c, c)
 	return err
 }
+
+// closed waits until no TCP connection has anything to say any more.
+func (p path) closed(t *testing.T) {
+	t.Helper()
+	for _, at := range []*lab.Namespace{p.client, p.server} {
+		if err := lab.Eventually(wait, func() error {
+			for line := range strings.Lines(run(t, at, "cat", "/proc/net/tcp")) {
+				if words := strings.Fields(line); len(words) > 3 && words[0] != "sl" && words[3] != timeWait {
+					return fmt.Errorf("%s: %s", at.Name, line)
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+const timeWait = "06" // in /proc/net/tcp
 
 // blocked checks that nothing comes through.
 func (p path) blocked(t *testing.T) {
