@@ -88,8 +88,11 @@ type GoikedOptions struct {
 	// ConfigName is the name of the configuration file, which tells its format;
 	// goike.toml by default.
 	ConfigName string
-	// NotReady: do not wait for the daemon to be ready; it is expected to fail.
+	// NotReady: do not wait for the daemon to be ready, since it is expected to fail, or to
+	// say nothing.
 	NotReady bool
+	// AsConfigured leaves the log to the configuration.
+	AsConfigured bool
 }
 
 // StartGoiked starts goiked in the namespace with a configuration and waits
@@ -104,8 +107,10 @@ func StartGoiked(at *Namespace, bin Binaries, config string, o GoikedOptions) (*
 	if err := os.WriteFile(g.Config, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	args := append(o.Wrap, bin.Goiked, "--config", g.Config, "--run-dir", filepath.Join(dir, "run"),
-		"--log-level", "debug")
+	args := append(o.Wrap, bin.Goiked, "--config", g.Config, "--run-dir", filepath.Join(dir, "run"))
+	if !o.AsConfigured {
+		args = append(args, "--log-level", "debug")
+	}
 	args = append(args, o.Args...)
 	// With the race detector a process sleeps for a second at its end by default.
 	g.Process, err = at.Start(filepath.Base(dir)+".log", Command{
