@@ -38,9 +38,25 @@ func (c *Config) SharedKey(conn *Connection, local, remote id.ID) (crypto.Secret
 	return best.Key, true
 }
 
-// HasKey tells whether there is a key that a connection can authenticate with, as far as
-// can be known before the peer has shown itself.
-func (c *Config) HasKey(conn *Connection) bool {
+// Keyless are the connections for which there is no key to authenticate with, as far as can
+// be known before the peer has shown itself.
+func (c *Config) Keyless() map[*Connection]bool {
+	owners := make(map[id.ID]bool) // spares most connections the search
+	for _, s := range c.Secrets {
+		for _, owner := range s.Owners {
+			owners[owner] = true
+		}
+	}
+	out := make(map[*Connection]bool)
+	for _, conn := range c.Connections {
+		if len(conn.PSK) == 0 && !owners[conn.Local.ID] && !owners[conn.Remote.ID] && !c.hasKey(conn) {
+			out[conn] = true
+		}
+	}
+	return out
+}
+
+func (c *Config) hasKey(conn *Connection) bool {
 	if _, ok := c.SharedKey(conn, conn.Local.ID, conn.Remote.ID); ok {
 		return true
 	}

@@ -10,16 +10,7 @@ import (
 // The peer's identity decides which key is taken, then ours; a connection's own key comes
 // before all.
 func TestSharedKey(t *testing.T) {
-	of := func(words ...string) (ids []id.ID) {
-		for _, w := range words {
-			i, err := id.Parse(w)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ids = append(ids, i)
-		}
-		return ids
-	}
+	of := func(words ...string) []id.ID { return ids(t, words...) }
 	secret := func(key string, owners ...string) Secret {
 		return Secret{Owners: of(owners...), Key: crypto.Secret(key)}
 	}
@@ -46,5 +37,47 @@ func TestSharedKey(t *testing.T) {
 	}
 	if _, ok := c.SharedKey(&Connection{}, of("x.example.org")[0], of("b.example.org")[0]); ok {
 		t.Error("the key of others is taken")
+	}
+}
+
+func ids(t *testing.T, words ...string) (out []id.ID) {
+	t.Helper()
+	for _, w := range words {
+		i, err := id.Parse(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, i)
+	}
+	return out
+}
+
+// A connection has a key when that is certain, or when a peer that may come brings it in
+// force.
+func TestKeyless(t *testing.T) {
+	for _, test := range []struct {
+		psk, local, remote string
+		owners             []string
+		want               bool
+	}{
+		{local: "a.example.org", remote: "b.example.org", want: true},
+		{psk: "own", local: "a.example.org", remote: "b.example.org"},
+		{local: "a.example.org", remote: "b.example.org", owners: []string{"c.example.org", "b.example.org"}},
+		{local: "a.example.org", remote: "b.example.org", owners: []string{"a.example.org"}},
+		{local: "a.example.org", remote: "b.example.org", owners: []string{"B.Example.org"}},
+		{local: "a.example.org", remote: "b.example.org", owners: []string{"*.example.org"}},
+		{local: "a.example.org", remote: "*.example.org", owners: []string{"b.example.org"}},
+		{local: "a.example.org", remote: "%any", owners: []string{"192.0.2.7"}},
+		{local: "a.example.org", remote: "b.example.org", owners: []string{"c.example.org", "192.0.2.7"}, want: true},
+		{local: "a.example.org", remote: "b.example.org", owners: []string{}},
+	} {
+		conn := &Connection{PSK: crypto.Secret(test.psk), Local: Auth{ID: ids(t, test.local)[0]}, Remote: Auth{ID: ids(t, test.remote)[0]}}
+		c := &Config{Connections: []*Connection{conn}}
+		if test.owners != nil {
+			c.Secrets = []Secret{{Owners: ids(t, test.owners...), Key: crypto.Secret("key")}}
+		}
+		if got := c.Keyless()[conn]; got != test.want {
+			t.Errorf("%+v: %v", test, got)
+		}
 	}
 }

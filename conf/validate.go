@@ -56,6 +56,9 @@ var Subsystems = []string{"ike", "child"}
 // particular order.
 func Validate(c *Config) []Finding {
 	v := &validator{conf: c, names: make(map[string]int), weak: make(map[crypto.Alg]bool)}
+	if len(c.ConfFiles) == 0 {
+		v.keyless = c.Keyless()
+	}
 	v.daemon(c)
 	for i, conn := range c.Connections {
 		v.connection(Place{Conn: i, Child: -1}, conn)
@@ -71,6 +74,8 @@ type validator struct {
 	found []Finding
 	names map[string]int // connections by name
 	weak  map[crypto.Alg]bool
+	// keyless are the connections without a key; those of conf_files may bring one.
+	keyless map[*Connection]bool
 }
 
 func (p Place) key(key string) Place {
@@ -204,7 +209,7 @@ func (v *validator) gateway(at Place, c *Connection) {
 func (v *validator) key(at Place, c *Connection) {
 	also := []Place{at.key("pre_shared_key_file"), at.key("authentication"), at.key("local_auth"), at.key("remote_auth")}
 	switch psk := at.key("pre_shared_key"); {
-	case len(c.PSK) == 0 && !v.conf.HasKey(c) && len(v.conf.ConfFiles) == 0: // which may hold one
+	case v.keyless[c]:
 		v.error(psk, also, "%s has no key to authenticate with; allowed: pre_shared_key or pre_shared_key_file (goikectl genpsk prints a key), or a [[secret]] whose owners are its identities", quoted(c.Name))
 	case len(c.PSK) > 0 && len(c.PSK) < shortPSK:
 		v.warn(psk, also, "the pre-shared key of %s has %d octets: whoever records a failed attempt can guess it; goikectl genpsk prints a good one", quoted(c.Name), len(c.PSK))

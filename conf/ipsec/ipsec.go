@@ -219,8 +219,9 @@ func (l *loader) validate(path string) {
 			l.error(at, "%s", f.Text)
 		}
 	}
+	keyless := l.conf.Keyless()
 	for i, c := range l.conf.Connections {
-		if !l.conf.HasKey(c) {
+		if keyless[c] {
 			l.warn(l.places[i], "conn %s: no PSK of ipsec.secrets is for its identities, so that it cannot authenticate", word(c.Name))
 		}
 	}

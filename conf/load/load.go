@@ -56,8 +56,9 @@ func own(path string, checks []conf.Check) (*conf.Config, []conf.Warning, error)
 	if len(m.errs) > 0 {
 		return nil, m.warnings, m.errs
 	}
+	keyless := c.Keyless()
 	for _, conn := range c.Connections {
-		if !c.HasKey(conn) && m.from[conn.Name] == path {
+		if keyless[conn] && m.from[conn.Name] == path {
 			m.warn(path, "connection %q: no secret is for its identities, so that it cannot authenticate; a control client can load one", conn.Name)
 		}
 	}

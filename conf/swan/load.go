@@ -128,8 +128,9 @@ func (l *loader) validate(c *conf.Config, root *Section, file string) {
 			l.error(at, option, "%s", text)
 		}
 	}
+	keyless := c.Keyless()
 	for i, conn := range c.Connections {
-		if !c.HasKey(conn) {
+		if keyless[conn] {
 			l.warn(list.Sections[i].At, "connection %s: no secret of secrets.ike is for its identities, so that it cannot authenticate; a control client can load one (swanctl --load-creds)", word(conn.Name))
 		}
 	}

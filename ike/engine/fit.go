@@ -19,7 +19,7 @@ import (
 // is left out instead, and said in notes. The result shares with c what was not
 // changed.
 func Fit(ctx context.Context, plane DataPlane, c *conf.Config) (fitted *conf.Config, notes []string, err error) {
-	f := fitting{ctx: ctx, plane: plane}
+	f := fitting{ctx: ctx, plane: plane, answers: make(map[question][]error)}
 	out := *c
 	out.Connections = slices.Clone(c.Connections)
 	for i, conn := range c.Connections {
@@ -33,6 +33,18 @@ type fitting struct {
 	plane DataPlane
 	notes []string
 	errs  []error
+	// answers are those of the data plane: most tunnels of a configuration ask the same.
+	answers map[question][]error
+}
+
+// question is what a data plane looks at of a tunnel in tunnel mode, and of the algorithms
+// that it is asked about (child.Sample).
+type question struct {
+	proto       crypto.Proto
+	window      uint32
+	kernel      conf.Kernel
+	encr, integ crypto.Alg
+	ipcomp      bool
 }
 
 func (f *fitting) connection(c *conf.Connection) *conf.Connection {
@@ -55,7 +67,6 @@ func (f *fitting) connection(c *conf.Connection) *conf.Connection {
 
 // child returns the child with the proposals that can be used.
 func (f *fitting) child(conn *conf.Connection, c *conf.Child) *conf.Child {
-	where := fmt.Sprintf("phase 1 %s, phase 2 %s", conn.Name, c.Name)
 	var lacks []error
 	kept := make([]crypto.Proposal, 0, len(c.Proposals))
 	for _, p := range c.Proposals {
@@ -66,12 +77,13 @@ func (f *fitting) child(conn *conf.Connection, c *conf.Child) *conf.Child {
 		}
 	}
 	if c.IPComp {
-		lacks = append(lacks, f.check(child.Sample(c, crypto.Alg{}, crypto.Alg{}, true))...)
+		lacks = append(lacks, f.check(c, crypto.Alg{}, crypto.Alg{}, true)...)
 	}
 	lacks = distinct(lacks)
 	if len(lacks) == 0 {
 		return c
 	}
+	where := fmt.Sprintf("phase 1 %s, phase 2 %s", conn.Name, c.Name)
 	if !c.DefaultProposals || len(kept) == 0 || !f.onlyAlgorithms(c) {
 		for _, err := range lacks {
 			f.errs = append(f.errs, fmt.Errorf("%s: %w", where, err))
@@ -90,7 +102,7 @@ func (f *fitting) child(conn *conf.Connection, c *conf.Child) *conf.Child {
 
 // onlyAlgorithms tells whether what is lacking can be mended by other algorithms.
 func (f *fitting) onlyAlgorithms(c *conf.Child) bool {
-	return !c.IPComp || len(f.check(child.Sample(c, crypto.Alg{}, crypto.Alg{}, true))) == 0
+	return !c.IPComp || len(f.check(c, crypto.Alg{}, crypto.Alg{}, true)) == 0
 }
 
 // proposal returns what of a proposal can be used, and why the rest cannot.
@@ -106,7 +118,7 @@ func (f *fitting) proposal(c *conf.Child, p crypto.Proposal) (crypto.Proposal, [
 	why := make(map[crypto.Alg]error)
 	for _, e := range encr {
 		for _, i := range integ {
-			errs := f.check(child.Sample(c, e, i, false))
+			errs := f.check(c, e, i, false)
 			for _, a := range []crypto.Alg{e, i} {
 				if len(errs) == 0 {
 					usable[a] = true
@@ -128,8 +140,22 @@ func (f *fitting) proposal(c *conf.Child, p crypto.Proposal) (crypto.Proposal, [
 	return out, lacks
 }
 
-// check asks the data plane. What it could not find out is tried when it is needed.
-func (f *fitting) check(sa esp.SA) []error {
+// check asks the data plane, once for all tunnels that differ in their networks only. What
+// it could not find out is tried when it is needed.
+func (f *fitting) check(c *conf.Child, encr, integ crypto.Alg, ipcomp bool) []error {
+	if c.Mode != conf.Tunnel { // SAs of the others have the networks in them
+		return f.ask(child.Sample(c, encr, integ, ipcomp))
+	}
+	q := question{c.Protocol, c.Window, c.Kernel, encr, integ, ipcomp}
+	errs, known := f.answers[q]
+	if !known {
+		errs = f.ask(child.Sample(c, encr, integ, ipcomp))
+		f.answers[q] = errs
+	}
+	return errs
+}
+
+func (f *fitting) ask(sa esp.SA) []error {
 	any4 := netip.IPv4Unspecified()
 	sa.Src, sa.ID.Dst, sa.Dir = any4, any4, esp.In
 	err := f.plane.Check(f.ctx, sa)

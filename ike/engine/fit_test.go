@@ -17,9 +17,11 @@ import (
 type limited struct {
 	None
 	lacks []string
+	asked int
 }
 
 func (l *limited) Check(_ context.Context, sa esp.SA) error {
+	l.asked++
 	words := []string{fmt.Sprint("proto", sa.ID.Proto)}
 	for _, a := range []crypto.Alg{sa.Encr, sa.Integ} {
 		if a != (crypto.Alg{}) {
@@ -99,5 +101,24 @@ func TestFit(t *testing.T) {
 				t.Error("the configuration itself was changed")
 			}
 		})
+	}
+}
+
+// The data plane is asked once about tunnels that differ in their networks only.
+func TestFitAsksOnce(t *testing.T) {
+	cfg := siteConfig(conf.OnDemand)
+	conn := cfg.Connections[0]
+	k := *conn.Children[0]
+	k.Protocol, k.Proposals, k.Mode = crypto.ESP, proposalsOf(t, "aes128gcm16-aes256gcm16", "aes128-sha256"), conf.Tunnel
+	other, marked := k, k
+	other.Remote, marked.Kernel.MarkIn = k.Local, conf.Mark{Value: 1, Mask: 1}
+	conn.Children = []*conf.Child{&k, &other, &marked}
+	plane := &limited{lacks: []string{"aes256gcm16"}}
+	_, _, err := Fit(t.Context(), plane, cfg)
+	if err == nil || strings.Count(err.Error(), "lacks aes256gcm16") != 3 {
+		t.Error(err)
+	}
+	if plane.asked != 6 {
+		t.Errorf("asked %d times", plane.asked)
 	}
 }
