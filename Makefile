@@ -53,7 +53,7 @@ race: deps ## every test under the race detector, but those that take too long
 	CGO_ENABLED=1 go test -race -timeout 30m -skip '$(SLOW_WITH_RACE)' $(TESTFLAGS) $$(go list ./... | grep -v -e /test/kernel -e /test/planes)
 
 deps:
-	@go run -buildvcs=false ./test/deps net strongswan vm
+	@go run -buildvcs=false ./test/deps net strongswan vm wireshark
 
 lint: $(GOLANGCI) ## gofmt, go vet, golangci-lint (.golangci.yml)
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }

@@ -45,6 +45,7 @@ type fake struct {
 	counters   control.Counters
 	resets     []string
 	during     func(ctx context.Context) // called by Initiate
+	recorded   []control.Captured
 	sinks      map[int]func(control.Event)
 	serial     int
 }
@@ -121,6 +122,20 @@ func (f *fake) Subscribe(sink func(control.Event)) (cancel func()) {
 		defer f.mu.Unlock()
 		delete(f.sinks, n)
 	}
+}
+
+// Capture gives what is recorded, and then waits.
+func (f *fake) Capture(ctx context.Context, _ control.CaptureRequest, sink func(control.Captured) error) error {
+	f.mu.Lock()
+	recorded := append([]control.Captured{{}}, f.recorded...)
+	f.mu.Unlock()
+	for _, c := range recorded {
+		if err := sink(c); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func (f *fake) publish(ev control.Event) int {

@@ -122,7 +122,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.socket, "socket", defaultSocket, "control socket of the daemon")
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.DurationVar(&a.timeout, "timeout", 0, "how long to wait, such as 20s; up and down wait for the outcome without it, rekey 30 s")
-	root.AddCommand(a.statusCommand(), a.upCommand(), a.downCommand(), a.rekeyCommand(), a.redirectCommand(), a.reloadCommand(), a.checkCommand(), a.convertCommand(), a.explainCommand(), a.policiesCommand(), a.countersCommand(), a.logCommand(), a.eventsCommand(), a.topCommand(), a.versionCommand(), a.genpskCommand(), a.completionCommand())
+	root.AddCommand(a.statusCommand(), a.upCommand(), a.downCommand(), a.rekeyCommand(), a.redirectCommand(), a.reloadCommand(), a.checkCommand(), a.convertCommand(), a.explainCommand(), a.policiesCommand(), a.countersCommand(), a.logCommand(), a.eventsCommand(), a.topCommand(), a.pcapCommand(), a.versionCommand(), a.genpskCommand(), a.completionCommand())
 	return root
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ func names(prefix string, v any, into map[string]bool) {
 // lists: one that goes or means something else needs another number.
 func TestSchema(t *testing.T) {
 	f := newFake()
-	f.matches = 1
+	f.matches, f.recorded = 1, recordedMessages()[:1]
 	f.policies = []control.Policy{{Conn: "hq", Child: "local", Mode: conf.Pass, Local: traffic("10.1.0.0/16"), Remote: traffic("10.1.0.0/16")}}
 	f.counters.Conns = []control.ConnCounters{{Conn: "site"}}
 	f.steps = []control.LogLine{{Level: 1, Subsystem: "ike", Conn: "hq", IKE: 7, Text: "begun"}}
@@ -92,6 +93,7 @@ func TestSchema(t *testing.T) {
 		{"rekey", run(t, path, "rekey", "site", "--json").out, strictly[outcome]},
 		{"redirect", run(t, path, "redirect", "--gateway", "192.0.2.7", "--name", "hq", "--json").out, strictly[redirection]},
 		{"explain", run(t, path, "explain", "--json").out, strictly[explanations]},
+		{"pcap", run(t, path, "pcap", filepath.Join(t.TempDir(), "x"), "--count", "1", "--json").out, strictly[captured]},
 		{"version", run(t, path, "version", "--json").out, strictly[versions]},
 		{"genpsk", run(t, path, "genpsk", "--json").out, strictly[generated]},
 	} {

@@ -52,6 +52,11 @@ type Backend interface {
 	// Subscribe delivers events and log lines until cancel is called. A subscriber
 	// that does not keep up loses events, and is told how many.
 	Subscribe(sink func(Event)) (cancel func())
+	// Capture gives sink, at once when all that comes from then on is recorded, a Captured
+	// with nothing in it, and then every IKE message that is sent or received and, with
+	// keys, those of IKE SAs that are there or come, and of child SAs that come. It returns
+	// with the error of sink, or that of ctx. Who does not keep up misses some.
+	Capture(ctx context.Context, r CaptureRequest, sink func(Captured) error) error
 	// Now is the present on the clock that the instants in statuses are on.
 	Now() ike.Instant
 }

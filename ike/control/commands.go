@@ -23,6 +23,7 @@ var commands = map[string]func(context.Context, *session, *Message) *Message{
 	"goike-reload": loading(reload),
 
 	"goike-refused": refused,
+	"goike-capture": capture,
 
 	"install":       install,
 	"uninstall":     uninstall,
@@ -61,7 +62,7 @@ var commands = map[string]func(context.Context, *session, *Message) *Message{
 // streamEvents are the events that come with a command, which has to be under way.
 var streamEvents = map[string]bool{
 	"list-sa": true, "list-policy": true, "list-conn": true, "list-cert": true, "list-authority": true,
-	"control-log": true, "goike-conn": true, "goike-sa": true,
+	"control-log": true, "goike-conn": true, "goike-sa": true, captureEvent: true,
 }
 
 // backendEvents are those that tell what happens, and need a subscription to the backend.

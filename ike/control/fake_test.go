@@ -38,6 +38,8 @@ type fake struct {
 	err         error
 	matches     int
 	block       bool // initiate waits for ctx
+	recorded    []Captured
+	captures    []CaptureRequest
 	left        chan struct{}
 	subscribers map[int]func(Event)
 	serial      int
@@ -142,6 +144,21 @@ func (f *fake) Subscribe(sink func(Event)) (cancel func()) {
 		defer f.mu.Unlock()
 		delete(f.subscribers, n)
 	}
+}
+
+// Capture gives what is recorded, and then waits.
+func (f *fake) Capture(ctx context.Context, r CaptureRequest, sink func(Captured) error) error {
+	f.mu.Lock()
+	f.captures = append(f.captures, r)
+	f.mu.Unlock()
+	for _, c := range append([]Captured{{}}, f.recorded...) {
+		if err := sink(c); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	f.left <- struct{}{}
+	return ctx.Err()
 }
 
 // publish gives an event to all subscribers and tells how many there were.

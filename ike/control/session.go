@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -92,8 +93,12 @@ func (s *session) write(ctx context.Context) {
 		if err := s.conn.SetWriteDeadline(time.Now().Add(s.server.opts.WriteTimeout)); err != nil {
 			return
 		}
-		buffers := net.Buffers(packets)
-		if _, err := buffers.WriteTo(s.conn); err != nil {
+		buffers := net.Buffers(slices.Clone(packets))
+		_, err = buffers.WriteTo(s.conn)
+		for _, p := range packets {
+			clear(p) // there may be keys in it
+		}
+		if err != nil {
 			return
 		}
 	}

@@ -72,6 +72,7 @@ type Engine struct {
 	planes  *planeWorker
 	steward *stewardRunner
 	feed    feed
+	taps    taps
 	key     uint64 // of the hash that spreads first messages
 
 	stop    context.CancelFunc
@@ -108,6 +109,7 @@ func New(cfg Config) *Engine {
 	e.key = seed(cfg.Rand)
 	e.workers = newWorkers(runtime.GOMAXPROCS(0), jobLimit, cfg.Rand)
 	e.planes = newPlaneWorker(cfg.Plane, cfg.Sources, e.warn)
+	e.planes.taps = &e.taps
 	e.steward = newStewardRunner(e)
 	e.makeShards()
 	e.takeOver(cfg.Left)

@@ -38,6 +38,7 @@ type planeWorker struct {
 	present *present
 	childID uint64 // last given
 	warn    func(text string)
+	taps    *taps // who may want keys; nil: nobody
 	wg      sync.WaitGroup
 }
 
@@ -106,6 +107,7 @@ func (w *planeWorker) apply(ctx context.Context, wishes []wish) []error {
 	errs := make([]error, len(wishes))
 	var all []esp.Op
 	for _, it := range wishes {
+		w.disclose(it.ops)
 		w.reqIDs.applied(it.ops)
 		w.present.applied(it.ops)
 		all = append(all, it.ops...)

@@ -80,7 +80,7 @@ func (s *Shard) receive(now ike.Instant, dg ike.Datagram) {
 	s.drops[dropUnknownSPI]++
 	s.counters.count("", ike.InvalidSPI)
 	if h.Flags&wire.FlagResponse == 0 && s.refusal.take(now) {
-		s.reply(dg, s.cfg.Machines.InvalidSPI(h))
+		s.reply(now, dg, s.cfg.Machines.InvalidSPI(h))
 	}
 }
 
@@ -107,13 +107,15 @@ func (s *Shard) otherVersion(now ike.Instant, h wire.Header, dg ike.Datagram) {
 		})
 	}
 	if h.Major > majorV2 && h.Flags&wire.FlagResponse == 0 && s.refusal.take(now) {
-		s.reply(dg, s.cfg.Machines.RefuseVersion(h))
+		s.reply(now, dg, s.cfg.Machines.RefuseVersion(h))
 	}
 }
 
-func (s *Shard) reply(to ike.Datagram, data []byte) {
+func (s *Shard) reply(now ike.Instant, to ike.Datagram, data []byte) {
 	if data != nil {
-		s.out.Send(ike.Send{Path: to.Path, Data: data})
+		m := ike.Send{Path: to.Path, Data: data}
+		s.sent(now, nil, m)
+		s.out.Send(m)
 	}
 }
 
@@ -135,7 +137,7 @@ func (s *Shard) first(now ike.Instant, h wire.Header, dg ike.Datagram) {
 	case challenge:
 		if ok, demand := s.cfg.Cookies.Check(now, dg); !ok {
 			s.drops[dropCookie]++
-			s.reply(dg, demand)
+			s.reply(now, dg, demand)
 			return
 		}
 	}

@@ -85,6 +85,7 @@ func (r *runner) handle(items []shardItem) {
 // flush carries out what the shard wants, in its order within each kind: reports
 // last, so that who learns of something finds it done or under way.
 func (r *runner) flush() {
+	r.captured()
 	if len(r.wishes) > 0 {
 		r.engine.planes.put(r.wishes...)
 		clear(r.wishes)

@@ -109,6 +109,8 @@ type entry struct {
 	kept    map[uint64]uint64 // parts of its state that are written down, with hashes
 	trusts  ike.Instant       // until when nobody is listened to who says that the peer has lost it
 	traffic ike.Traffic
+	// disclosed: those who record messages have its keys.
+	disclosed bool
 }
 
 // Shard owns IKE SAs: it gives them what comes in and carries out what they want.
@@ -137,6 +139,7 @@ type Shard struct {
 	digests          map[string][sha256.Size]byte // of connections
 	digestsOf        *conf.Config
 	parts            []Kept // of the step under way
+	capture          capture
 	hash             maphash.Seed
 }
 
@@ -163,7 +166,9 @@ func NewShard(cfg ShardConfig, out Outside) *Shard {
 func (s *Shard) Handle(now ike.Instant, in Input) {
 	switch in := in.(type) {
 	case Received:
+		dealt := s.received(now, in.Datagram)
 		s.receive(now, in.Datagram)
+		dealt()
 	case Finished:
 		s.finished(now, in)
 	case Dial:
@@ -356,6 +361,7 @@ func (s *Shard) add(m ike.Machine, spi, id uint64) *entry {
 // step gives an event to a machine and carries out what it wants; it tells whether
 // that was anything.
 func (s *Shard) step(now ike.Instant, e *entry, ev ike.Event) bool {
+	s.capture.last = e
 	e.machine.Step(now, ev, &s.fx)
 	acted := len(s.fx.Actions) > 0
 	if dg, ok := ev.(ike.Datagram); ok {
@@ -365,6 +371,7 @@ func (s *Shard) step(now ike.Instant, e *entry, ev ike.Event) bool {
 		s.do(now, e, a)
 	}
 	s.counters.count(e.conn, s.fx.Counted...)
+	s.discloseNew(now, e)
 	if !e.closed {
 		s.schedule.set(e, e.machine.Deadline())
 	}
@@ -379,6 +386,7 @@ func (s *Shard) do(now ike.Instant, e *entry, a ike.Action) {
 	switch a := a.(type) {
 	case ike.Send:
 		e.traffic.CountSent(a.Path, len(a.Data))
+		s.sent(now, e, a)
 		s.out.Send(a)
 	case ike.Compute:
 		s.out.Compute(Ref(e.spi), a)
@@ -387,7 +395,7 @@ func (s *Shard) do(now ike.Instant, e *entry, a ike.Action) {
 	case ike.Ask:
 		s.ask(now, e, a)
 	case ike.Spawn:
-		s.spawn(e, a)
+		s.spawn(now, e, a)
 	case ike.Report:
 		s.learn(e, a)
 		s.countReplaced(e, a)
@@ -433,7 +441,7 @@ func (s *Shard) report(now ike.Instant, e *entry, r ike.Report) {
 }
 
 // spawn adds a machine that another has made.
-func (s *Shard) spawn(parent *entry, a ike.Spawn) {
+func (s *Shard) spawn(now ike.Instant, parent *entry, a ike.Spawn) {
 	if s.bySPI[a.SPI] != nil {
 		s.drops[dropSpawn]++
 		return
@@ -441,6 +449,7 @@ func (s *Shard) spawn(parent *entry, a ike.Spawn) {
 	e := s.add(a.Machine, a.SPI, a.Machine.Status().ID)
 	e.conn = parent.conn
 	s.schedule.set(e, a.Machine.Deadline())
+	s.discloseNew(now, e)
 	s.keep(e)
 }
 

@@ -2,10 +2,12 @@ package v2
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/goike/goike/crypto"
 	"github.com/goike/goike/crypto/prf"
 	"github.com/goike/goike/crypto/seal"
+	"github.com/goike/goike/ike"
 )
 
 // keys are the keys of an IKE SA (RFC 7296, 2.14), cut from one allocation.
@@ -82,6 +84,18 @@ func appendSPIs(b []byte, spiI, spiR uint64) []byte {
 		}
 	}
 	return b
+}
+
+// Disclose implements ike.Discloser.
+func (sa *SA) Disclose() (ike.Keys, bool) {
+	if !sa.keys.ready() {
+		return ike.Keys{}, false
+	}
+	st := sa.Status()
+	return ike.Keys{
+		Conn: st.Conn, SPIi: st.SPIi, SPIr: st.SPIr, Suite: sa.suite,
+		Ei: slices.Clone(sa.keys.ei), Er: slices.Clone(sa.keys.er), Ai: slices.Clone(sa.keys.ai), Ar: slices.Clone(sa.keys.ar),
+	}, true
 }
 
 // sealer is what protects messages that we send, opener what opens the peer's.

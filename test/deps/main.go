@@ -5,7 +5,8 @@
 //
 // The groups are net (namespaces, ping, iperf3, nftables), strongswan (the peer
 // of the interoperability tests), vm (a virtual machine with a kernel of its own,
-// and peers to unpack in it) and race (a C compiler for the race detector).
+// and peers to unpack in it), wireshark (which reads what goikectl pcap writes) and
+// race (a C compiler for the race detector).
 package main
 
 import (
@@ -47,7 +48,8 @@ var groups = map[string][]need{
 		{"qemu-system-x86_64", "qemu-system-x86"}, {"/usr/lib/qemu/virtiofsd", "qemu-system-common"},
 		{"/bin/busybox", "busybox-static"}, {"modprobe", "kmod"},
 	},
-	"race": {{"gcc", "gcc"}, {"/usr/include/stdlib.h", "libc6-dev"}},
+	"wireshark": {{"tshark", "tshark"}},
+	"race":      {{"gcc", "gcc"}, {"/usr/include/stdlib.h", "libc6-dev"}},
 }
 
 func main() {
@@ -99,13 +101,13 @@ func install(ctx context.Context, names []string, have func(string) bool,
 // missingOf returns the packages of the groups of which a file is missing.
 func missingOf(names []string, have func(string) bool) ([]string, error) {
 	if len(names) == 0 {
-		return nil, errors.New("which group? net, strongswan, vm or race")
+		return nil, errors.New("which group? net, strongswan, vm, wireshark or race")
 	}
 	var missing []string
 	for _, g := range names {
 		needs, ok := groups[g]
 		if !ok {
-			return nil, fmt.Errorf("no group %q; there are net, strongswan, vm and race", g)
+			return nil, fmt.Errorf("no group %q; there are net, strongswan, vm, wireshark and race", g)
 		}
 		for _, n := range needs {
 			if !have(n.file) && !slices.Contains(missing, n.pkg) {
