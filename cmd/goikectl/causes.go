@@ -14,6 +14,7 @@ type reason struct {
 	peer    string // its address, or what is configured as such
 	traffic *control.Traffic
 	served  bool // the peer has begun
+	said    *control.Unreachable
 }
 
 // because adds what a reason means, and what to do.
@@ -56,6 +57,7 @@ func noAnswer(e *explanation, c *reason) string {
 	e.Facts = append(e.Facts, sentMessages(c.traffic, c.peer)...)
 	t := c.traffic
 	switch {
+	case e.unreachable(c.said):
 	case t != nil && t.IKE.Received+t.NATT.Received == 0:
 		e.here("check the address %s, and whether UDP ports 500 and 4500 may leave and come back (firewall, routes)", c.peer)
 		e.there("check that its IKE daemon runs, listens at that address, and that its firewall lets UDP ports 500 and 4500 in")
@@ -68,6 +70,46 @@ func noAnswer(e *explanation, c *reason) string {
 		e.there("look into its log: it has answered before")
 	}
 	return "the peer does not answer"
+}
+
+// unreachable tells what somebody on the way says about messages that did not arrive, and
+// what to do about it; it is false when nobody says anything that explains it.
+func (e *explanation) unreachable(u *control.Unreachable) bool {
+	if u == nil {
+		return false
+	}
+	what, ok := map[string]string{
+		"no-port": "nothing listens there", "no-host": "this host is not there", "no-network": "there is no route to it",
+		"prohibited": "a firewall forbids it", "too-big": "the packet is too large", "time-out": "it was on its way for too long, in a loop of routes",
+	}[u.What]
+	if !ok {
+		what = "it cannot be delivered"
+	}
+	if u.MTU > 0 {
+		what += fmt.Sprintf(" for %d octets", u.MTU)
+	}
+	e.fact("%s says of messages to UDP port %d of %s that %s (ICMP, %s)", u.By, u.Port, u.Host, what, times(u.Times))
+	switch u.What {
+	case "no-port":
+		e.there("start the IKE daemon of %s: nothing listens on its UDP port %d", u.Host, u.Port)
+	case "no-host", "no-network", "time-out":
+		e.here("check that %s is the address of the peer, and ask those who run %s why it cannot reach it", u.Host, u.By)
+	case "prohibited":
+		e.there("let UDP ports 500 and 4500 pass the firewall at %s", u.By)
+	case "too-big":
+		e.here("set fragment_size to %d or less", max(u.MTU, 576))
+	default:
+		return false
+	}
+	return true
+}
+
+// times writes how often something was said.
+func times(n int64) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // sentMessages tells what was sent and received by each port.
@@ -209,6 +251,10 @@ func wrongKey(e *explanation, c *reason) string {
 }
 
 func peerRefused(e *explanation, c *reason) string {
+	if c.Subject == "other-version" {
+		e.there("switch IKEv2 on for this host; this host speaks no other version")
+		return "the peer does not speak IKEv2"
+	}
 	e.there("its log says why")
 	if c.Hint != "" {
 		e.here("%s", c.Hint)

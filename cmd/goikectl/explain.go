@@ -203,7 +203,7 @@ func explainChild(c *control.ConnStatus, child string, strangers []control.Refus
 func explainDown(c *control.ConnStatus, strangers []control.RefusedStatus) explanation {
 	e := explanation{Connection: c.Name, Facts: []string{}, Here: []string{}, There: []string{}}
 	if why := c.LastError; why != nil {
-		e.because(c.Name+" is not up: ", &reason{RefusalStatus: why, peer: c.RemoteGateway, traffic: trafficOf(c)})
+		e.because(c.Name+" is not up: ", &reason{RefusalStatus: why, peer: c.RemoteGateway, traffic: trafficOf(c), said: c.Unreachable})
 		e.Facts = append(e.Facts, next(c)...)
 		return e
 	}
@@ -230,6 +230,7 @@ func explainDown(c *control.ConnStatus, strangers []control.RefusedStatus) expla
 	default:
 		e.Verdict = c.Name + " is being set up"
 		e.Facts = append(e.Facts, sentMessages(trafficOf(c), c.RemoteGateway)...)
+		e.unreachable(c.Unreachable)
 		e.Facts = append(e.Facts, next(c)...)
 	}
 	return e

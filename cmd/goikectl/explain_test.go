@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -41,6 +42,7 @@ func TestExplainCauses(t *testing.T) {
 		{"peer's identity", ike.Refusal{Cause: ike.WrongKey, Subject: ike.PeerIdentity, Offered: "c.example.org", Configured: "b.example.org"}, lively},
 		{"own identity", ike.Refusal{Cause: ike.WrongKey, Subject: ike.OwnIdentity, Offered: "z.example.org", Configured: "a.example.org"}, lively},
 		{"method", ike.Refusal{Cause: ike.WrongKey, Subject: ike.AuthMethod, Offered: "EAP", Configured: "psk"}, lively},
+		{"version", ike.Refusal{Cause: ike.PeerRefused, Subject: ike.OtherVersion, ByPeer: true, Notify: "INVALID_MAJOR_VERSION"}, lively},
 		{"refused", ike.Refusal{Cause: ike.PeerRefused, ByPeer: true, Notify: "NO_ADDITIONAL_SAS"}, lively},
 		{"name", ike.Refusal{Cause: ike.Internal, Subject: ike.GatewayName, Err: "cannot resolve hq.example.org: there is no such host"}, ike.Traffic{}},
 		{"route", ike.Refusal{Cause: ike.Internal, Subject: ike.Route, Err: "no route to 198.51.100.2: network is unreachable"}, ike.Traffic{}},
@@ -61,6 +63,25 @@ func TestExplainCauses(t *testing.T) {
 		fmt.Fprintf(&all, "== %s\n%s\n", c.name, r.out)
 	}
 	golden(t, "explain-causes.txt", all.String())
+}
+
+// What others say about messages that did not arrive.
+func TestExplainUnreachable(t *testing.T) {
+	var all strings.Builder
+	for _, what := range []string{"no-port", "no-host", "no-network", "prohibited", "too-big", "time-out", "other"} {
+		f := newFake()
+		f.conns[1] = control.ConnState{Conn: "hq", State: "waiting", Try: 1, NextTry: at(12), LastAt: at(-4), LastError: &ike.Refusal{Cause: ike.NoAnswer},
+			Traffic: ike.Traffic{Plain: ike.Packets{Sent: 6, Largest: 300}}, Unreachable: &ike.Unreachable{
+				By: netip.MustParseAddr("203.0.113.1"), Peer: netip.MustParseAddrPort("198.51.100.7:500"), What: what, Times: 3}}
+		if what == "too-big" {
+			f.conns[1].Unreachable.MTU, f.conns[1].Unreachable.Times = 1400, 1
+		}
+		path, stop := serve(t, f)
+		r := run(t, path, "explain", "hq")
+		stop()
+		fmt.Fprintf(&all, "== %s\n%s%s\n", what, r.out, r.errs)
+	}
+	golden(t, "explain-unreachable.txt", all.String())
 }
 
 // Every state is explained, in which nothing has failed.

@@ -61,6 +61,7 @@ func names(prefix string, v any, into map[string]bool) {
 func TestSchema(t *testing.T) {
 	f := newFake()
 	f.matches, f.recorded = 1, recordedMessages()[:1]
+	f.conns[1].Unreachable = &ike.Unreachable{What: "no-port"}
 	f.policies = []control.Policy{{Conn: "hq", Child: "local", Mode: conf.Pass, Local: traffic("10.1.0.0/16"), Remote: traffic("10.1.0.0/16")}}
 	f.counters.Conns = []control.ConnCounters{{Conn: "site"}}
 	f.steps = []control.LogLine{{Level: 1, Subsystem: "ike", Conn: "hq", IKE: 7, Text: "begun"}}

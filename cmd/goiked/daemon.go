@@ -121,6 +121,7 @@ func (d *daemon) run(signals <-chan os.Signal) (err error) {
 	d.export.apply(ctx, d.conf.Metrics)
 	var serving sync.WaitGroup
 	serving.Go(func() { d.followNetworks(ctx) })
+	serving.Go(func() { d.followErrors(ctx) })
 	failed := make(chan error, 1)
 	serving.Go(func() { failed <- d.serveControl(ctx, socket) })
 	d.standing(ctx)

@@ -103,6 +103,9 @@ type ConnState struct {
 	LastAt    ike.Instant
 	LastChild string      // that LastError is about; empty: the IKE SA
 	Traffic   ike.Traffic // of the IKE SA that failed last
+	// Unreachable is what somebody on the way says about messages of the try under way, or
+	// the last one; nil: nothing.
+	Unreachable *ike.Unreachable
 }
 
 // Refused is a negotiation that a peer began and that failed. Attempts of the same peer

@@ -33,6 +33,7 @@ type ConnStatus struct {
 	KeyingTries        int64          `json:"keying_tries"`
 	LastError          *RefusalStatus `json:"last_error"`
 	Traffic            *Traffic       `json:"traffic"` // of the IKE SA that failed last
+	Unreachable        *Unreachable   `json:"unreachable"`
 	Children           []ChildConf    `json:"children"`
 	SAs                []SAStatus     `json:"ike_sas"`
 }
@@ -67,6 +68,17 @@ type RefusalStatus struct {
 	RemoteID   string `json:"remote_id"`
 	Hint       string `json:"hint"`
 	Error      string `json:"error"`
+}
+
+// Unreachable is what somebody on the way says about messages that did not arrive: anybody
+// can forge it.
+type Unreachable struct {
+	By    string `json:"by"`
+	Host  string `json:"host"` // where the messages went
+	Port  int64  `json:"port"`
+	What  string `json:"what"` // no-port, no-host, no-network, prohibited, too-big, time-out or other
+	MTU   int64  `json:"mtu"`  // of too-big, in octets; 0: not said
+	Times int64  `json:"times"`
 }
 
 // Traffic is what an IKE SA has sent and received from ports 500 and 4500 of this host.

@@ -12,7 +12,7 @@ func readConn(name string, m *Message) ConnStatus {
 		KeyExchange: m.Get("key-exchange"), RemoteGateway: m.Get("remote-gateway"), LocalAddress: m.Get("local-address"),
 		Identifier: m.Get("identifier"), PeerIdentifier: m.Get("peer-identifier"),
 		ConnectionBehavior: m.Get("connection-behavior"), KeyingTries: readInt(m, "keying-tries"),
-		LastError: readRefusal(m), Traffic: readTraffic(m), Children: []ChildConf{}, SAs: []SAStatus{},
+		LastError: readRefusal(m), Traffic: readTraffic(m), Unreachable: readUnreachable(m), Children: []ChildConf{}, SAs: []SAStatus{},
 	}
 	for child, s := range m.Section("children").Sections() {
 		c.Children = append(c.Children, ChildConf{
@@ -33,6 +33,16 @@ func readRefusal(m *Message) *RefusalStatus {
 		Notify: parts.Get("notify"), Offered: parts.Get("offered"), Configured: parts.Get("configured"),
 		Nearest: parts.Get("nearest"), Differs: parts.Get("differs"), MendHere: parts.Get("mend-here"), MendThere: parts.Get("mend-there"),
 		LocalID: parts.Get("local-id"), RemoteID: parts.Get("remote-id"), Hint: parts.Get("hint"), Error: parts.Get("error"),
+	}
+}
+
+func readUnreachable(m *Message) *Unreachable {
+	sec := m.Section("unreachable")
+	if sec == nil {
+		return nil
+	}
+	return &Unreachable{
+		By: sec.Get("by"), Host: sec.Get("host"), Port: readInt(sec, "port"), What: sec.Get("what"), MTU: readInt(sec, "mtu"), Times: readInt(sec, "times"),
 	}
 }
 

@@ -77,6 +77,23 @@ func addOwnConn(m *Message, now ike.Instant, conn *conf.Connection, st ConnState
 		setText(m, "last-child", st.LastChild)
 		addTraffic(m, st.Traffic)
 	}
+	addUnreachable(m, st.Unreachable)
+}
+
+// addUnreachable adds what somebody on the way says about messages that did not arrive.
+func addUnreachable(m *Message, u *ike.Unreachable) {
+	if u == nil {
+		return
+	}
+	sec := m.AddSection("unreachable")
+	sec.Set("by", u.By.String())
+	sec.Set("host", u.Peer.Addr().Unmap().String())
+	setInt(sec, "port", u.Peer.Port())
+	sec.Set("what", u.What)
+	if u.MTU > 0 {
+		setInt(sec, "mtu", u.MTU)
+	}
+	setInt(sec, "times", u.Times)
 }
 
 // addTraffic adds what an IKE SA has sent and received, by the port of this host.

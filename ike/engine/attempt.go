@@ -46,7 +46,7 @@ func (s *Steward) dial(l *link, names []string) {
 	l.paths = l.paths[1:]
 	l.stage, l.attempt = connecting, s.newID()
 	contact := l.ikes+l.leaving == 0 && s.conf.Unique(l.conn) != conf.UniqueNever
-	s.sas[l.attempt] = &phase1{timer: newTimer(l.attempt), id: l.attempt, link: l, initiator: true, contact: contact}
+	s.sas[l.attempt] = &phase1{timer: newTimer(l.attempt), id: l.attempt, link: l, initiator: true, contact: contact, towards: path.Remote.Addr()}
 	d := Dial{ID: l.attempt, Conn: l.conn, Path: path, InitialContact: contact}
 	d.Session, l.session = l.session, nil // used once
 	if l.redirect != nil {

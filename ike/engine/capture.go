@@ -111,7 +111,7 @@ func (s *Shard) takeNoted() []note {
 }
 
 // captureRoom is how much may wait for somebody who records.
-const captureRoom = 4096
+const captureRoom = 1024
 
 // taps are those who record messages; none of them can hold up the others or the shards.
 type taps struct {

@@ -51,6 +51,7 @@ func (s *Steward) ikeUp(now ike.Instant, r ike.Report) {
 	if l == nil || r.SA == nil {
 		return
 	}
+	l.said = nil
 	sa := s.sas[r.IKE]
 	if sa == nil {
 		sa = &phase1{timer: newTimer(r.IKE), id: r.IKE, link: l, contact: r.InitialContact}

@@ -60,6 +60,9 @@ type link struct {
 	traffic   ike.Traffic // of the IKE SA that failed last
 	lastChild string      // that failed last; empty: the IKE SA
 	unreached bool        // the last failure was that the peer could not be reached
+	// said is what others say about the messages of the try under way, or the last one;
+	// nil: nothing.
+	said *ike.Unreachable
 
 	traps   []esp.Policy
 	trapsAt ike.Path // the addresses that those have that depend on them
@@ -238,7 +241,7 @@ func (s *Steward) startTry(now ike.Instant, l *link, missing []string) {
 			l.over, l.try = false, 0
 		}
 		l.try++
-		l.begun = now
+		l.begun, l.said = now, nil
 	}
 	if sa := s.usable(l); sa != nil {
 		s.ask(l, sa.id, missing)
@@ -289,7 +292,7 @@ func (l *link) initiate(name string) ike.Initiate {
 func (l *link) status() control.ConnState {
 	return control.ConnState{
 		Conn: l.conn.Name, State: l.word(), Try: l.try, NextTry: l.nextTry, GivenUp: l.over && len(l.given) > 0,
-		LastError: l.lastError, LastAt: l.lastAt, LastChild: l.lastChild, Traffic: l.traffic,
+		LastError: l.lastError, LastAt: l.lastAt, LastChild: l.lastChild, Traffic: l.traffic, Unreachable: l.said,
 	}
 }
 

@@ -22,6 +22,7 @@ type phase1 struct {
 	leaving     bool          // it goes when another has taken its place
 	spiI        uint64
 	peer        netip.AddrPort
+	towards     netip.Addr // where it was begun
 	begun       ike.Instant
 	established ike.Instant
 	key         identities

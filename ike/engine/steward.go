@@ -81,16 +81,17 @@ type (
 	Leave struct{ Waiter uint64 }
 )
 
-func (Load) stewardInput()     {}
-func (Heard) stewardInput()    {}
-func (Acquired) stewardInput() {}
-func (Attached) stewardInput() {}
-func (Roamed) stewardInput()   {}
-func (Located) stewardInput()  {}
-func (Up) stewardInput()       {}
-func (Down) stewardInput()     {}
-func (Stop) stewardInput()     {}
-func (Leave) stewardInput()    {}
+func (Load) stewardInput()      {}
+func (Heard) stewardInput()     {}
+func (Acquired) stewardInput()  {}
+func (Unreached) stewardInput() {}
+func (Attached) stewardInput()  {}
+func (Roamed) stewardInput()    {}
+func (Located) stewardInput()   {}
+func (Up) stewardInput()        {}
+func (Down) stewardInput()      {}
+func (Stop) stewardInput()      {}
+func (Leave) stewardInput()     {}
 
 // Steward decides which connections are set up and when, and keeps IKE SAs with
 // the same identities from piling up. It is pure and not for concurrent use.
@@ -155,6 +156,8 @@ func (s *Steward) Handle(now ike.Instant, in StewardInput) {
 		s.attached(in.Networks)
 	case Roamed:
 		s.roamed(now)
+	case Unreached:
+		s.unreachable(in.Unreachable)
 	case Located:
 		s.located(now, in)
 	case Up:

@@ -74,6 +74,8 @@ func refusedByPeer(n *wire.Notify, offered []crypto.Proposal, phase int) *ike.Re
 		}
 	case wire.NotifyTSUnacceptable:
 		why.Cause, why.Hint = ike.NoSelectors, mirrorHint
+	case wire.NotifyInvalidMajorVersion:
+		why.Subject, why.Hint = ike.OtherVersion, "the peer does not speak IKEv2: switch it on there"
 	case wire.NotifyNoAdditionalSAs:
 		why.Hint = "the peer takes no more child SAs"
 	case wire.NotifyTemporaryFailure:

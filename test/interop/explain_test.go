@@ -131,6 +131,35 @@ func TestExplainSilence(t *testing.T) {
 	}
 }
 
+// What others say about messages that do not arrive: the peer's host, a router, a firewall.
+func TestExplainUnreachable(t *testing.T) {
+	for _, c := range []struct {
+		name, reject string
+		want         []string
+	}{
+		{"nothing listens", "-", []string{
+			`198\.51\.100\.2 says of messages to UDP port 500 of 198\.51\.100\.2 that nothing listens there \(ICMP`, `there: +start the IKE daemon of 198\.51\.100\.2`}},
+		{"firewall", "reject with icmp type admin-prohibited", []string{
+			`192\.0\.2\.1 says of messages .* that a firewall forbids it`, `there: +let UDP ports 500 and 4500 pass the firewall at 192\.0\.2\.1`}},
+		{"no host", "reject with icmp type host-unreachable", []string{`192\.0\.2\.1 says of messages .* that this host is not there`, `here: +check that 198\.51\.100\.2 is the address of the peer`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			a, _ := w.ends(newLink())
+			g := a.startLasting(t, "", hasty)
+			if c.reject != "-" {
+				if err := w.Rules("table inet lose { chain forward { type filter hook forward priority 0; udp dport { 500, 4500 } " + c.reject + "; }; }"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := g.Up("lan"); err == nil {
+				t.Fatal("there is a tunnel")
+			}
+			explains(t, g, append(c.want, `site is not up: the peer does not answer`), "site")
+		})
+	}
+}
+
 // What is up is explained, too. strongSwan with its own ESP says that it is behind a NAT.
 func TestExplainUp(t *testing.T) {
 	w := newWorld(t)

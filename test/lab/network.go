@@ -111,6 +111,9 @@ func (n *Network) Drop(match string) error {
 	return n.filter("table inet lose { chain forward { type filter hook forward priority 0; " + match + " drop; }; }")
 }
 
+// Rules are nftables rules of the internet, in the place of those that it has.
+func (n *Network) Rules(rules string) error { return n.filter(rules) }
+
 // Open lets everything pass again, untranslated.
 func (n *Network) Open() error { return n.filter("") }
 
