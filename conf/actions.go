@@ -1,11 +1,19 @@
 package conf
 
+import "slices"
+
 // BehaviorOf is how a child comes up: as it says itself, or as the connection does.
 func (c *Connection) BehaviorOf(child *Child) Behavior {
 	if child.Behavior != nil {
 		return *child.Behavior
 	}
 	return c.Behavior
+}
+
+// OnlyShunts tells whether a connection has children that make no SAs, and no others: then
+// it has no peer, and nobody authenticates.
+func (c *Connection) OnlyShunts() bool {
+	return len(c.Children) > 0 && !slices.ContainsFunc(c.Children, func(child *Child) bool { return !child.Mode.Shunt() })
 }
 
 // Boldest is the behavior of the child that does most by itself, or of a connection

@@ -49,7 +49,7 @@ func (c *Config) Keyless() map[*Connection]bool {
 	}
 	out := make(map[*Connection]bool)
 	for _, conn := range c.Connections {
-		if len(conn.PSK) == 0 && !owners[conn.Local.ID] && !owners[conn.Remote.ID] && !c.hasKey(conn) {
+		if len(conn.PSK) == 0 && !conn.OnlyShunts() && !owners[conn.Local.ID] && !owners[conn.Remote.ID] && !c.hasKey(conn) {
 			out[conn] = true
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,12 +30,35 @@ func (a *app) convertCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&o.secrets, "secrets", "", "the ipsec.secrets of an ipsec.conf (ipsec.secrets beside it)")
+	c.Flags().StringVar(&o.local, "local", "", "the address of the host that an ipsec.conf is for (that of this one)")
 	c.Flags().StringVar(&o.output, "output", "", "write to this file, which must not be there yet, with mode 0600")
 	return c
 }
 
 // conversion is what convert is asked for.
-type conversion struct{ file, secrets, output string }
+type conversion struct{ file, secrets, output, local string }
+
+// own are the addresses by which the side of an ipsec.conf is found that is this host.
+func (o conversion) own() ([]netip.Addr, error) {
+	if o.local != "" {
+		addr, err := netip.ParseAddr(o.local)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--local %s is no address", o.local)}
+		}
+		return []netip.Addr{addr}, nil
+	}
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
+	}
+	var own []netip.Addr
+	for _, a := range list {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			own = append(own, p.Addr().Unmap())
+		}
+	}
+	return own, nil
+}
 
 func (a *app) convert(o conversion) error {
 	c, warnings, err := readForeign(o)
@@ -77,9 +102,15 @@ func readForeign(o conversion) (*conf.Config, []conf.Warning, error) {
 	case err != nil:
 		return nil, nil, err
 	case is:
-		return ipsec.Load(o.file, o.secrets)
+		own, err := o.own()
+		if err != nil {
+			return nil, nil, err
+		}
+		return ipsec.Load(o.file, o.secrets, own)
 	case o.secrets != "":
 		return nil, nil, errors.New("--secrets goes with an ipsec.conf: a swanctl.conf has its secrets in itself")
+	case o.local != "":
+		return nil, nil, errors.New("--local goes with an ipsec.conf: a swanctl.conf says itself which side is local")
 	}
 	return swan.Load(o.file)
 }

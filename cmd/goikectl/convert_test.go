@@ -45,6 +45,14 @@ func TestConvert(t *testing.T) {
 			t.Errorf("a secret is in a warning: %s", r.errs)
 		}
 	}
+	for name, local := range map[string]string{"ipsec.conf": "here", "swanctl.conf": "192.0.2.1"} {
+		if r := run(t, "/nowhere", "convert", filepath.Join(dir, name), "--local", local); r.code == exitOK || !strings.Contains(r.errs, "--local") {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if r := run(t, "/nowhere", "convert", filepath.Join(dir, "ipsec.conf"), "--local", "192.0.2.1"); r.code != exitOK || strings.Contains(r.out, "neither left nor right") {
+		t.Errorf("%+v", r)
+	}
 	out := filepath.Join(dir, "goike.toml")
 	if r := run(t, "/nowhere", "convert", filepath.Join(dir, "ipsec.conf"), "--output", out); r.code != exitOK || r.out != "" {
 		t.Errorf("%+v", r)

@@ -1,8 +1,10 @@
 package ipsec
 
 import (
+	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +22,8 @@ type reading struct {
 	used  map[string]bool
 	conn  *conf.Connection
 	child *conf.Child
+	// apart: each pair of networks is a tunnel of its own, which leftsubnets asks for.
+	apart bool
 }
 
 // connection reads a conn.
@@ -32,15 +36,19 @@ func (l *loader) connection(s *section) {
 	}
 	r.conn.Name, r.child.Name = s.name, s.name
 	r.conn.Children = []*conf.Child{r.child}
+	r.mode()
 	r.ends()
 	r.version()
-	r.authentication()
-	r.mode()
+	if !r.child.Mode.Shunt() {
+		r.authentication()
+	}
+	r.get("authby", "leftauth", "rightauth") // a shunt authenticates nobody
 	r.algorithms()
 	r.times()
 	r.liveness()
 	r.flags()
 	r.rest()
+	r.conn.Children = r.children()
 	if len(l.errs) == 0 {
 		l.merge(r.conn, s.at)
 	}
@@ -141,7 +149,7 @@ type side struct {
 // ends finds out which side is this host, and reads both.
 func (r *reading) ends() {
 	local, remote := side{prefix: "left"}, side{prefix: "right"}
-	if x, ok := r.get("right"); ok && x.value == "%defaultroute" {
+	if r.rightIsHere() {
 		local, remote = remote, local
 	}
 	for _, s := range []*side{&local, &remote} {
@@ -152,6 +160,52 @@ func (r *reading) ends() {
 	r.remoteEnd(remote)
 	r.child.Local = r.networks(local.prefix)
 	r.child.Remote = r.networks(remote.prefix)
+	if r.child.Mode != conf.Transport {
+		return
+	}
+	for _, list := range []*[]conf.Selector{&r.child.Local, &r.child.Remote} {
+		if len(*list) == 1 && (*list)[0] == (conf.Selector{PortLast: math.MaxUint16}) {
+			*list = nil
+		}
+	}
+}
+
+// rightIsHere tells which side is this host, as the other programs find it out: by its
+// addresses.
+func (r *reading) rightIsHere() bool {
+	left, _ := r.get("left")
+	right, hasRight := r.get("right")
+	if right.value == "%defaultroute" {
+		return true
+	}
+	l, errL := netip.ParseAddr(left.value)
+	x, errR := netip.ParseAddr(right.value)
+	switch {
+	case strings.HasPrefix(left.value, "%") && !wildcard(left.value), left.value == "%defaultroute", errL == nil && slices.Contains(r.own, l):
+		return false
+	case errR == nil && slices.Contains(r.own, x):
+		return true
+	case errL == nil && hasRight && len(r.own) > 0:
+		r.warn(left.at, "conn %s: neither left nor right is an address of this host: left, %s, is taken for it; --local names another one", word(r.sec.name), left.value)
+	}
+	return false
+}
+
+// children are the tunnels of a conn.
+func (r *reading) children() []*conf.Child {
+	if !r.apart || len(r.child.Local)+len(r.child.Remote) <= 2 {
+		return []*conf.Child{r.child}
+	}
+	var out []*conf.Child
+	for i, local := range r.child.Local {
+		for j, remote := range r.child.Remote {
+			c := *r.child
+			c.Name = fmt.Sprintf("%s-%dx%d", c.Name, i+1, j+1)
+			c.Local, c.Remote = []conf.Selector{local}, []conf.Selector{remote}
+			out = append(out, &c)
+		}
+	}
+	return out
 }
 
 func wildcard(s string) bool {
@@ -199,7 +253,11 @@ func (r *reading) remoteEnd(s side) {
 	if s.id.value != "" {
 		r.conn.Remote.ID = r.identity(s.id)
 	}
-	if !r.conn.Gateways.Dialable() && r.conn.Behavior != conf.ResponderOnly {
+	switch {
+	case r.conn.Gateways.Dialable():
+	case r.child.Mode.Shunt():
+		r.conn.Behavior = conf.ResponderOnly // its policies are there all the same
+	case r.conn.Behavior != conf.ResponderOnly:
 		r.error(r.sec.at, "conn %s has no single peer to call (%s); allowed with it: auto=add", word(r.sec.name), r.conn.Gateways)
 	}
 }
@@ -215,6 +273,7 @@ func (r *reading) identity(x setting) id.ID {
 // networks are those behind a side, with its protocol and port.
 func (r *reading) networks(prefix string) []conf.Selector {
 	subnets, _ := r.get(prefix+"subnet", prefix+"subnets")
+	r.apart = r.apart || subnets.key == prefix+"subnets"
 	protoport, _ := r.get(prefix + "protoport")
 	suffix := ""
 	if protoport.value != "" {
@@ -314,11 +373,6 @@ func (r *reading) mode() {
 	case "", "tunnel":
 	case "transport":
 		r.child.Mode = conf.Transport
-		for _, list := range []*[]conf.Selector{&r.child.Local, &r.child.Remote} {
-			if len(*list) == 1 && (*list)[0] == (conf.Selector{PortLast: math.MaxUint16}) {
-				*list = nil
-			}
-		}
 	case "passthrough", "pass":
 		r.child.Mode = conf.Pass
 	case "drop", "reject":

@@ -8,6 +8,7 @@ package ipsec
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -21,11 +22,12 @@ import (
 var errQuotes = errors.New("begins with a quotation mark, but no other one ends it")
 
 // Load reads and validates an ipsec.conf and the ipsec.secrets that goes with it; secrets
-// is empty for the one beside it, if that is there. Of the two sides of a connection left
-// is this host, unless right is %defaultroute. Errors are of type conf.Errors; the
-// warnings are there even then.
-func Load(path, secrets string) (*conf.Config, []conf.Warning, error) {
+// is empty for the one beside it, if that is there. Of the two sides of a connection this
+// host is the one with an address of its own; left, where that tells nothing and right is
+// not %defaultroute. Errors are of type conf.Errors; the warnings are there even then.
+func Load(path, secrets string, own []netip.Addr) (*conf.Config, []conf.Warning, error) {
 	p := newParser()
+	p.own = own
 	if secrets == "" {
 		beside := filepath.Join(filepath.Dir(path), "ipsec.secrets")
 		if _, err := os.Stat(beside); err == nil {
@@ -179,8 +181,11 @@ func (l *loader) take(t taking, s *section) {
 // other programs have one IKE SA for both.
 func (l *loader) merge(c *conf.Connection, at place) {
 	for _, other := range l.conf.Connections {
-		if _, there := other.Child(c.Children[0].Name); !there && sameIKE(other, c) {
-			child := c.Children[0]
+		has := func(child *conf.Child) bool { _, there := other.Child(child.Name); return there }
+		if slices.ContainsFunc(c.Children, has) || !sameIKE(other, c) {
+			continue
+		}
+		for _, child := range c.Children {
 			if c.Behavior != other.Behavior {
 				child.Behavior = &c.Behavior
 			}
@@ -188,8 +193,8 @@ func (l *loader) merge(c *conf.Connection, at place) {
 				child.DPDAction = &c.DPDAction
 			}
 			other.Children = append(other.Children, child)
-			return
 		}
+		return
 	}
 	l.conf.Connections = append(l.conf.Connections, c)
 	l.places = append(l.places, at)
@@ -230,7 +235,10 @@ func (l *loader) validate(path string) {
 // proposals reads a list of them; a ! behind it, which makes it strict, is how it is here.
 func (l *loader) proposals(x setting, proto crypto.Proto) []crypto.Proposal {
 	var out []crypto.Proposal
-	list := strings.TrimSuffix(strings.TrimSpace(x.value), "!")
+	list, strict := strings.CutSuffix(strings.TrimSpace(x.value), "!")
+	if !strict && !l.libreswan {
+		l.warn(x.at, "%s has no ! at its end, so that strongSwan takes its defaults, too; goike takes what stands there: add \"default\" to it for both", x.key)
+	}
 	for _, text := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }) {
 		if l.libreswan {
 			text = libreswanProposal(text, proto)

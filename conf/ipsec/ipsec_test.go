@@ -26,7 +26,7 @@ func folder(t *testing.T, config, secrets string) string {
 
 func load(t *testing.T, config, secrets string) (*conf.Config, string, error) {
 	t.Helper()
-	c, ws, err := Load(filepath.Join(folder(t, config, secrets), "ipsec.conf"), "")
+	c, ws, err := Load(filepath.Join(folder(t, config, secrets), "ipsec.conf"), "", nil)
 	var texts []string
 	for _, w := range ws {
 		texts = append(texts, strings.TrimPrefix(w.String(), w.File))
@@ -52,7 +52,7 @@ func TestLibreswan(t *testing.T) {
 		t.Error(got)
 	}
 	if x.Version != conf.IKEv2 || x.Lifetime != 8*time.Hour || x.Children[0].Lifetime != 8*time.Hour || x.KeyingTries != 0 || x.DPDAction != conf.DPDHold || x.DPDDelay != 20*time.Second ||
-		x.MOBIKE || x.Reauthenticate || len(x.Children[0].Local) != 2 {
+		x.MOBIKE || x.Reauthenticate || len(x.Children) != 2 || x.Children[1].Name != "site-2x1" || x.Children[1].Local[0].String() != "10.9.0.0/16" || len(x.Children[1].Local) != 1 {
 		t.Errorf("%+v", x)
 	}
 	for _, want := range []string{"read as libreswan's", ":2:1: logfile is a setting of the other daemon"} {
@@ -174,7 +174,7 @@ func TestWarnings(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, "ipsec.secrets"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, ws, err := Load(filepath.Join(dir, "ipsec.conf"), "")
+	_, ws, err := Load(filepath.Join(dir, "ipsec.conf"), "", nil)
 	if err != nil || !strings.Contains(ws[len(ws)-1].String(), "mode is 0644") && !strings.Contains(ws[1].String(), "mode is 0644") && !strings.Contains(ws[2].String(), "mode is 0644") {
 		t.Error(err, ws)
 	}

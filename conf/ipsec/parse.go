@@ -3,6 +3,7 @@ package ipsec
 import (
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -47,6 +48,7 @@ type parser struct {
 	files    int
 	parts    int
 	depth    int
+	own      []netip.Addr // of this host
 }
 
 func newParser() *parser {
@@ -69,8 +71,9 @@ func (p *parser) error(at place, format string, args ...any) {
 
 func (p *parser) warn(at place, format string, args ...any) {
 	const most = 1000
-	if len(p.warnings) < most {
-		p.warnings = append(p.warnings, conf.Warning{File: at.file, Line: at.line, Col: column(at), Text: fmt.Sprintf(format, args...)})
+	w := conf.Warning{File: at.file, Line: at.line, Col: column(at), Text: fmt.Sprintf(format, args...)}
+	if len(p.warnings) < most && !slices.Contains(p.warnings, w) { // several conns may have it from one
+		p.warnings = append(p.warnings, w)
 	}
 }
 

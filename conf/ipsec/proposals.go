@@ -7,11 +7,12 @@ import (
 )
 
 // libreswanProposal writes a proposal of libreswan's in strongSwan's words: aes_gcm256 or
-// aes256, sha2_256 or sha2, dh14 or modp2048, with - + or ; between.
+// aes256, sha2_256 or sha2, dh14 or modp2048, with - + or ; between. What is left out
+// libreswan has defaults for.
 func libreswanProposal(text string, proto crypto.Proto) string {
 	parts := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return r == '-' || r == ';' })
 	var out []string
-	aead := false
+	aead, hash, group := false, false, false
 	for i, part := range parts {
 		for word := range strings.SplitSeq(part, "+") {
 			switch {
@@ -19,14 +20,24 @@ func libreswanProposal(text string, proto crypto.Proto) string {
 				word = libreswanCipher(word)
 				aead = aead || strings.Contains(word, "gcm") || strings.Contains(word, "ccm") || strings.Contains(word, "poly1305")
 			case strings.HasPrefix(word, "dh") || strings.HasPrefix(word, "modp") || strings.HasPrefix(word, "ecp") || word == "curve25519":
-				word = libreswanGroup(word)
+				word, group = libreswanGroup(word), true
 			case aead && word == "null":
 				continue
 			default:
-				word = libreswanHash(word, aead && proto == crypto.IKE)
+				word, hash = libreswanHash(word, aead && proto == crypto.IKE), true
 			}
 			out = append(out, word)
 		}
+	}
+	switch {
+	case hash:
+	case aead && proto == crypto.IKE:
+		out = append(out, "prfsha512", "prfsha256")
+	case !aead && proto != crypto.AH:
+		out = append(out, "sha512", "sha256")
+	}
+	if proto == crypto.IKE && !group {
+		out = append(out, "modp2048", "modp3072", "modp4096", "modp8192", "ecp256", "ecp384", "ecp521", "curve25519")
 	}
 	return strings.Join(out, "-")
 }
@@ -46,7 +57,7 @@ func libreswanCipher(w string) string {
 			}
 		}
 		if bits == "" {
-			bits = "256"
+			return "aes256" + kind[3:] + icv + "-aes128" + kind[3:] + icv
 		}
 		return "aes" + bits + kind[3:] + icv
 	case w == "chacha20poly1305", w == "chacha20":

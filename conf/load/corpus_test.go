@@ -34,7 +34,9 @@ func TestCorpus(t *testing.T) {
 			}
 			for name, load := range map[string]func() (*conf.Config, []conf.Warning, error){
 				"swanctl.conf": func() (*conf.Config, []conf.Warning, error) { return File(filepath.Join(dir, "swanctl.conf"), "") },
-				"ipsec.conf":   func() (*conf.Config, []conf.Warning, error) { return ipsec.Load(filepath.Join(dir, "ipsec.conf"), "") },
+				"ipsec.conf": func() (*conf.Config, []conf.Warning, error) {
+					return ipsec.Load(filepath.Join(dir, "ipsec.conf"), "", nil)
+				},
 			} {
 				got, _, err := load()
 				if err != nil {

@@ -3,6 +3,7 @@ package swan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,6 +139,9 @@ func (s *scope) parts(c *connection) {
 			s.strange(sub, "local..., remote..., children")
 		}
 	}
+	if len(c.children) > 0 && !slices.ContainsFunc(c.children, tunnels) {
+		return // who only passes or drops packets authenticates nobody
+	}
 	for _, missing := range []struct {
 		name string
 		sec  *Section
@@ -147,6 +151,8 @@ func (s *scope) parts(c *connection) {
 		}
 	}
 }
+
+func tunnels(k *child) bool { return !k.child.Mode.Shunt() }
 
 // times puts together when an IKE SA is replaced, and when it ends.
 func (s *scope) times(c *connection) {

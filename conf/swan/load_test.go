@@ -228,6 +228,17 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// Who only passes or drops packets has nobody to authenticate, and no key.
+func TestOnlyShunts(t *testing.T) {
+	c, _, err := load(t, "connections { c { remote_addrs = 127.0.0.1\nchildren { k { mode = pass\nstart_action = trap\nlocal_ts = 10.1.0.0/16\nremote_ts = 10.1.0.0/16 } } } }")
+	if err != nil || !c.Connections[0].OnlyShunts() || len(c.Keyless()) != 0 {
+		t.Error(err)
+	}
+	if _, _, err := load(t, "connections { c { children { k { mode = pass } t { } } } }"); err == nil || !strings.Contains(err.Error(), "has no section local") {
+		t.Error(err)
+	}
+}
+
 func TestAuthentication(t *testing.T) {
 	for _, c := range []struct{ local, want string }{
 		{"local { id = a }", "local of connection c has no auth, which would be pubkey; goike does not authenticate by certificates"},
