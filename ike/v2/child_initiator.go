@@ -52,7 +52,7 @@ func (x *childExchange) start(sa *SA, now ike.Instant, fx *ike.Effects) {
 		x.startRekey(sa, now, fx)
 		return
 	}
-	if sa.hasChild(x.childName) {
+	if sa.hasChild(x.childName) || sa.serves(x.childName) {
 		sa.end()
 		return
 	}
@@ -116,7 +116,7 @@ func (x *childExchange) resume(sa *SA, now ike.Instant, d ike.Done, fx *ike.Effe
 // overtaken tells whether the peer was faster while what the request needs was gathered.
 func (x *childExchange) overtaken(sa *SA) bool {
 	if x.old == nil {
-		return sa.hasChild(x.childName)
+		return sa.hasChild(x.childName) || sa.serves(x.childName)
 	}
 	return sa.indexOf(x.old) < 0 || x.old.State != ike.ChildRekeying
 }
@@ -237,6 +237,16 @@ func (sa *SA) hasChild(name string) bool {
 		}
 	}
 	return false
+}
+
+// serves tells whether the peer is about to make a child of that name, be it in the place
+// of one that is gone by now.
+func (sa *SA) serves(name string) bool {
+	if sa.serving == nil {
+		return false
+	}
+	t, ok := sa.serving.task.(*childTask)
+	return ok && t.choice != nil && t.choice.conf.Name == name
 }
 
 // takeWanted takes the first child that is wanted out of the queue.

@@ -90,6 +90,39 @@ func TestDeletedWhileComputing(t *testing.T) {
 	}
 }
 
+// A child is gone here while the peer replaces it, and is wanted again before that is done:
+// what the peer makes is it, and no second one is set up.
+func TestGoneWhileReplaced(t *testing.T) {
+	for _, asked := range []string{"before it is served", "meanwhile"} {
+		t.Run(asked, func(t *testing.T) {
+			s := newStage(t, scripted{})
+			name := s.a.conn().Children[0].Name
+			s.act("a rekeys the child")
+			s.b.hold = true
+			s.act("a>")
+			waiting := s.b.held // what b needs to serve it
+			s.b.hold, s.b.held = false, nil
+			s.act("b deletes the child")
+			s.act("b>")
+			s.act("a>")
+			if asked == "meanwhile" {
+				s.b.hold = true
+			}
+			s.b.step(s.sas["b"], ike.Initiate{Child: name})
+			own := s.b.held
+			s.b.hold, s.b.held = false, nil
+			for _, f := range append(waiting, own...) {
+				f()
+			}
+			s.finish()
+			s.settled(1, 1)
+			if n := len(s.b.of(ike.ChildUp)); n != 2 {
+				t.Errorf("up %d times: %q", n, s.said)
+			}
+		})
+	}
+}
+
 // goesOn delivers what is on its way, and lets every IKE SA do what it is time for; it
 // tells whether there was anything.
 func (s *stage) goesOn() (acted bool) {

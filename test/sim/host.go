@@ -35,8 +35,8 @@ type Host struct {
 
 	// Drift is how fast the host's clock is, in millionths.
 	Drift int64
-	// Lag is how much longer the data plane takes.
-	Lag time.Duration
+	// Lag is how much longer the data plane takes, Busy how much longer jobs do.
+	Lag, Busy time.Duration
 
 	world   *World
 	home    netip.Addr   // the address that it had first, by which its links are known
@@ -282,7 +282,7 @@ func (h *Host) install(ops []esp.Op) error {
 
 // Compute implements engine.Outside.
 func (h *Host) Compute(ref engine.Ref, c ike.Compute) {
-	h.later(jobTime, func() {
+	h.later(jobTime+h.Busy, func() {
 		result, err := c.Job.Run(h.rand)
 		h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: c.Ticket, Result: result, Err: err}})
 	})

@@ -50,6 +50,13 @@ var Impairments = map[string]func(n *Network){
 			x.Lag = n.between(time.Second, slowest)
 		}
 	},
+	"slow jobs": func(n *Network) {
+		for _, x := range n.Nodes {
+			if n.rng.IntN(2) == 0 {
+				x.Busy = n.between(10*time.Millisecond, 3*time.Second)
+			}
+		}
+	},
 	"no IKE_SA_INIT":       func(n *Network) { n.without1(wire.IKESAInit) },
 	"no IKE_AUTH":          func(n *Network) { n.without1(wire.IKEAuth) },
 	"no CREATE_CHILD_SA":   func(n *Network) { n.without1(wire.CreateChildSA) },

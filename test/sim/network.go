@@ -95,7 +95,7 @@ func (n *Network) boot(x *node) {
 	was := x.Host
 	x.Host = n.Host(fmt.Sprint("host", x.addr.As4()[3]-1), x.addr, x.conf)
 	if was != nil { // it is the same machine
-		x.Lag, x.Drift = was.Lag, was.Drift
+		x.Lag, x.Busy, x.Drift = was.Lag, was.Busy, was.Drift
 	}
 	n.guard(x)
 }
@@ -211,7 +211,7 @@ func (n *Network) Heal() {
 	clear(n.links)
 	n.Drop = nil
 	for _, x := range n.Nodes {
-		x.Lag = 0
+		x.Lag, x.Busy = 0, 0
 	}
 	n.eachNAT(func(x *node) {
 		if y := n.nats[x.addr]; y.expiry > 0 {
