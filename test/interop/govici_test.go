@@ -52,8 +52,7 @@ func dialGovici(t *testing.T, g goike) gov {
 	return gov{t, s}
 }
 
-// call gives a command, whose answer must be a success.
-func (g gov) call(command string, args map[string]any) *govici.Message {
+func (g gov) message(args map[string]any) *govici.Message {
 	g.t.Helper()
 	m := govici.NewMessage()
 	for key, value := range args {
@@ -61,9 +60,15 @@ func (g gov) call(command string, args map[string]any) *govici.Message {
 			g.t.Fatal(err)
 		}
 	}
+	return m
+}
+
+// call gives a command, whose answer must be a success.
+func (g gov) call(command string, args map[string]any) *govici.Message {
+	g.t.Helper()
 	ctx, cancel := context.WithTimeout(g.t.Context(), wait)
 	defer cancel()
-	out, err := g.Call(ctx, command, m)
+	out, err := g.Call(ctx, command, g.message(args))
 	if err != nil {
 		g.t.Fatalf("%s: %v", command, err)
 	}
@@ -74,15 +79,9 @@ func (g gov) call(command string, args map[string]any) *govici.Message {
 // takes what comes in any order.
 func (g gov) stream(command, event string, args map[string]any, each func(*govici.Message)) (n int) {
 	g.t.Helper()
-	m := govici.NewMessage()
-	for key, value := range args {
-		if err := m.Set(key, value); err != nil {
-			g.t.Fatal(err)
-		}
-	}
 	ctx, cancel := context.WithTimeout(g.t.Context(), wait)
 	defer cancel()
-	for ev, err := range g.CallStreaming(ctx, command, event, m) {
+	for ev, err := range g.CallStreaming(ctx, command, event, g.message(args)) {
 		if err != nil {
 			g.t.Fatalf("%s: %v", command, err)
 		}
