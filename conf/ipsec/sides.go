@@ -189,4 +189,3 @@ func masked(text string) string {
 	}
 	return text
 }
-
