@@ -77,7 +77,7 @@ func TestCapture(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the capture goes on without its client")
 	}
-	if r := f.captures[0]; r.Conn != "site" || r.Keys || r.By != "" {
+	if r := f.captured()[0]; r.Conn != "site" || r.Keys || r.By != "" {
 		t.Errorf("%+v", r)
 	}
 }
@@ -114,13 +114,13 @@ func TestKeysAreForRoot(t *testing.T) {
 	defer cancel()
 	_, err := dial(t, serve(t, f, Options{})).Capture(ctx, CaptureRequest{Keys: true}, cancel, nil)
 	if os.Geteuid() != 0 {
-		if err == nil || len(f.captures) > 0 {
+		if err == nil || len(f.captured()) > 0 {
 			t.Error("keys were told to somebody who is not root")
 		}
 		return
 	}
-	if err != nil || !f.captures[0].Keys || f.captures[0].By != fmt.Sprint("process ", os.Getpid()) {
-		t.Errorf("%v %+v", err, f.captures)
+	if r := f.captured(); err != nil || len(r) != 1 || !r[0].Keys || r[0].By != fmt.Sprint("process ", os.Getpid()) {
+		t.Errorf("%v %+v", err, r)
 	}
 }
 

@@ -100,7 +100,9 @@ func (c *Client) Subscribe(ctx context.Context, events []string, fn func(event s
 // its error ends the subscription.
 func (c *Client) SubscribeThen(ctx context.Context, events []string, then func() error, fn func(event string, m *Message)) error {
 	defer c.bound(ctx)()
-	if err := c.registerAll(ctx, events, eventRegister, fn); err != nil {
+	if err := c.registerAll(ctx, events, eventRegister, fn); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if err := then(); err != nil {

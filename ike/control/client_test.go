@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"sync"
@@ -39,4 +40,33 @@ func TestClientAgainstNonsense(t *testing.T) {
 		server.Wait()
 		_ = l.Close()
 	}
+}
+
+// Who ends before the daemon has confirmed anything ends all the same without an error.
+func TestSubscriptionEndsEarly(t *testing.T) {
+	path := socketPath(t)
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var server sync.WaitGroup
+	server.Go(func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = readPacket(conn)
+		cancel()
+		_, _ = io.Copy(io.Discard, conn) // until the client goes
+		_ = conn.Close()
+	})
+	c := dial(t, path)
+	if err := c.Subscribe(ctx, []string{"log"}, func(string, *Message) {}); err != nil {
+		t.Error(err)
+	}
+	_ = c.Close()
+	server.Wait()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -159,6 +160,13 @@ func (f *fake) Capture(ctx context.Context, r CaptureRequest, sink func(Captured
 	<-ctx.Done()
 	f.left <- struct{}{}
 	return ctx.Err()
+}
+
+// captured are the captures that were asked for.
+func (f *fake) captured() []CaptureRequest {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.captures)
 }
 
 // publish gives an event to all subscribers and tells how many there were.
