@@ -138,10 +138,15 @@ func (sa *SA) childByName(name string) *child.SA {
 
 func (sa *SA) indexOf(c *child.SA) int { return slices.Index(sa.children, c) }
 
+// forgetChild drops a child, and what waits to be done about it.
 func (sa *SA) forgetChild(c *child.SA) {
 	if i := sa.indexOf(c); i >= 0 {
 		sa.children = slices.Delete(sa.children, i, i+1)
 	}
+	sa.queue = slices.DeleteFunc(sa.queue, func(x exchange) bool {
+		r, ok := x.(*childExchange)
+		return ok && r.old == c
+	})
 }
 
 // finish ends an established IKE SA, telling the peer and waiting for it for a

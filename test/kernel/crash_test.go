@@ -80,7 +80,7 @@ func TestKilled(t *testing.T) {
 // lost.
 func TestRekey(t *testing.T) {
 	w := newWorld(t)
-	a, b := w.ends(newLink(gcm))
+	a, b := w.ends(newLink(gcm).wide())
 	s, g := w.startSwan(t, b), w.start(t, a)
 	if err := g.Up("lan"); err != nil {
 		t.Fatal(err)
@@ -136,9 +136,12 @@ func TestFlushed(t *testing.T) {
 				t.Fatal(err)
 			}
 			must(t, w.hosts4())
-			said := warnings(g.Log()[begun:])
-			if len(said) != 1 {
-				t.Errorf("one line was wanted: %q", said)
+			most := 1
+			if strings.HasSuffix(what, "deleteall") {
+				most = 3 // ip takes one away after the other, which may be seen one by one
+			}
+			if said := warnings(g.Log()[begun:]); len(said) < 1 || len(said) > most {
+				t.Errorf("%d lines, %d may be: %q", len(said), most, said)
 			}
 			oneSA(t, g, 1)
 		})

@@ -36,7 +36,7 @@ func shortLived() link {
 	k.swan = "rekey_time = 30s\n\t\trand_time = 10s\n\t\tover_time = 10s"
 	k.children[0].swan = "\t\t\t\trekey_time = 10s\n\t\t\t\trand_time = 5s\n\t\t\t\tlife_time = 20s\n"
 	k.plutoLines = "\tikelifetime=40s\n\tsalifetime=20s\n\trekeymargin=8s\n\trekeyfuzz=100%\n\tdpddelay=3\n\tdpdtimeout=60\n"
-	return k
+	return k.wide()
 }
 
 // Both ends replace children and IKE SAs in the kernel, under traffic: no packet is lost

@@ -5,6 +5,7 @@ package kernel
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/goike/goike/test/lab"
@@ -49,6 +50,16 @@ const (
 // newLink is an ordinary connection with one child, "lan", over IPv4.
 func newLink(esp string) link {
 	return link{behavior: "responder-only", children: []child{{name: "lan", esp: esp, mode: "tunnel", left: netA, right: netB}}}
+}
+
+// wide gives the child replay windows that hold whatever comes late: a CPU of a virtual
+// machine may stand still for so long that a hundred packets overtake those in its queue.
+func (k link) wide() link {
+	k.children = slices.Clone(k.children)
+	k.children[0].toml += "  replay_window = 1024\n"
+	k.children[0].swan += "\t\t\t\treplay_window = 1024\n"
+	k.plutoLines += "\treplay-window=1024\n"
+	return k
 }
 
 // end is one side of a link.

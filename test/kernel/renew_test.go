@@ -21,7 +21,7 @@ func reauthenticating(goike bool) link {
 	} else {
 		k.swan = "reauth_time = 5s\n\t\trand_time = 0s\n\t\tover_time = 5s\n\t\trekey_time = 0s"
 	}
-	return k
+	return k.wide()
 }
 
 // Reauthentication of both kinds, by either side. Made before it is broken, the tunnel
@@ -160,7 +160,7 @@ func TestLimitsAndInactivity(t *testing.T) {
 	k := newLink(gcm)
 	k.behavior = "on-demand"
 	k.children[0].toml = "  lifetime_packets = 1000\n  inactivity = \"5s\"\n"
-	a, b := w.ends(k)
+	a, b := w.ends(k.wide())
 	s, g := w.startSwan(t, b), w.start(t, a)
 	must(t, w.hosts4())
 	stop := w.hosts4().pings(t)

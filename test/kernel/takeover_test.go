@@ -156,7 +156,7 @@ func (h *handover) end(times int) {
 	if n := strings.Count(h.log, "version="+lab.NewerVersion); n != (times+2)/5 {
 		h.t.Errorf("another version ran %d times", n)
 	}
-	if n := strings.Count(h.s.Log(), "is initiating an IKE_SA"); n != 1 {
+	if n := strings.Count(h.s.Log(), "parsed IKE_SA_INIT request"); n != 1 {
 		h.t.Errorf("strongSwan was asked for %d IKE SAs", n)
 	}
 	must(h.t, h.hosts4())

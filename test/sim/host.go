@@ -39,10 +39,11 @@ type Host struct {
 	Lag, Busy time.Duration
 
 	world   *World
-	home    netip.Addr   // the address that it had first, by which its links are known
-	more    []netip.Addr // addresses beside Addr
-	waiting int          // results that are on their way
-	guarded []esp.Flow   // packets that must not leave in the clear
+	home    netip.Addr               // the address that it had first, by which its links are known
+	more    []netip.Addr             // addresses beside Addr
+	waiting int                      // results that are on their way
+	late    map[esp.SAID]ike.Instant // SAs of no child, and when they were seen first
+	guarded []esp.Flow               // packets that must not leave in the clear
 	sent    sentBefore
 	life    int                          // how many processes have been in the place of the first
 	kept    map[uint64]map[uint64][]byte // the state of its IKE SAs, for the next process

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"reflect"
+	"time"
 
 	"github.com/goike/goike/esp"
 	"github.com/goike/goike/ike"
@@ -164,18 +165,24 @@ func (h *Host) bounded() error {
 // been: the SAs of the data plane are those of the children that are there, no SPI is
 // reserved, no ticket open.
 func (h *Host) atRest() error {
-	want := 0
+	want, known := 0, make(map[uint32]bool)
 	for _, st := range h.Shard.Statuses() {
 		if len(st.Active)+len(st.Queued) > 0 {
 			return fmt.Errorf("%s: IKE SA %d is busy: %v %v", h.Name, st.ID, st.Active, st.Queued)
 		}
 		for _, c := range st.Children {
+			known[c.SPIIn], known[c.SPIOut] = true, true
 			if want += 2; c.CPIIn != 0 && c.CPIOut != 0 {
+				known[uint32(c.CPIIn)], known[uint32(c.CPIOut)] = true, true
 				want += 2
 			}
 		}
 	}
-	if n := len(h.Plane.sas); n != want {
+	late, err := h.lateSAs(known)
+	if err != nil {
+		return err
+	}
+	if n := len(h.Plane.sas) - late; n != want {
 		return fmt.Errorf("%s: %d SAs in the data plane, children have %d", h.Name, n, want)
 	}
 	if n := len(h.Plane.reserved); n > 0 {
@@ -187,6 +194,31 @@ func (h *Host) atRest() error {
 	return h.tickets()
 }
 
+// keptLate is how long the inbound SA of a child stays that another has replaced, and a
+// moment for the data plane.
+const keptLate = 6 * time.Second
+
+// lateSAs counts the SAs of children that are gone, which take packets that come late, and
+// no longer than they may.
+func (h *Host) lateSAs(known map[uint32]bool) (n int, err error) {
+	before := h.late
+	h.late = make(map[esp.SAID]ike.Instant)
+	for _, sa := range h.Plane.added {
+		if known[sa.ID.SPI] {
+			continue
+		}
+		since, seen := before[sa.ID]
+		if !seen {
+			since = h.world.now
+		}
+		if h.late[sa.ID] = since; sa.Dir == esp.Out || h.world.now.Sub(since) > keptLate {
+			err = fmt.Errorf("%s: SA %v in the data plane is of no child", h.Name, sa.ID)
+		}
+		n++
+	}
+	return n, err
+}
+
 // tickets counts what machines and steward still wait for, which neither tells.
 func (h *Host) tickets() error {
 	if n := reflect.ValueOf(h.Steward).Elem().FieldByName("tickets").Len(); n > 0 {
@@ -194,8 +226,8 @@ func (h *Host) tickets() error {
 	}
 	for all := reflect.ValueOf(h.Shard).Elem().FieldByName("bySPI").MapRange(); all.Next(); {
 		sa := all.Value().Elem().FieldByName("machine").Elem().Elem()
-		if n := sa.FieldByName("tickets").Len() + sa.FieldByName("leftovers").Len(); n > 0 {
-			return fmt.Errorf("%s: an IKE SA has %d open tickets and leftovers", h.Name, n)
+		if n := sa.FieldByName("tickets").Len(); n > 0 {
+			return fmt.Errorf("%s: an IKE SA has %d open tickets", h.Name, n)
 		}
 	}
 	return nil
