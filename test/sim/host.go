@@ -43,6 +43,7 @@ type Host struct {
 	more    []netip.Addr             // addresses beside Addr
 	waiting int                      // results that are on their way
 	late    map[esp.SAID]ike.Instant // SAs of no child, and when they were seen first
+	planeAt ike.Instant              // when the data plane has done what it was asked for last
 	guarded []esp.Flow               // packets that must not leave in the clear
 	sent    sentBefore
 	life    int                          // how many processes have been in the place of the first
@@ -264,6 +265,13 @@ func (h *Host) later(d time.Duration, f func()) {
 	})
 }
 
+// planeTakes is how long what is wanted of the data plane now takes: nothing overtakes what
+// was wanted before.
+func (h *Host) planeTakes() time.Duration {
+	h.planeAt = max(h.planeAt, h.world.now.Add(planeTime+h.Lag))
+	return h.planeAt.Sub(h.world.now)
+}
+
 // install carries operations out and looks at what came of them. A dead host does
 // nothing more.
 func (h *Host) install(ops []esp.Op) error {
@@ -291,7 +299,7 @@ func (h *Host) Compute(ref engine.Ref, c ike.Compute) {
 
 // Install implements engine.Outside.
 func (h *Host) Install(ref engine.Ref, i ike.Install) {
-	h.later(planeTime+h.Lag, func() {
+	h.later(h.planeTakes(), func() {
 		err := h.install(i.Ops)
 		if i.Ticket != 0 {
 			h.give(engine.Finished{Ref: ref, Done: ike.Done{Ticket: i.Ticket, Err: err}})
@@ -301,7 +309,7 @@ func (h *Host) Install(ref engine.Ref, i ike.Install) {
 
 // Ask implements engine.Outside.
 func (h *Host) Ask(ref engine.Ref, a ike.Ask) {
-	h.later(planeTime+h.Lag, func() {
+	h.later(h.planeTakes(), func() {
 		if h.dead {
 			return
 		}
@@ -342,7 +350,7 @@ func (h *Host) Dial(d engine.Dial) { h.later(wordTime, func() { h.give(d) }) }
 func (h *Host) Order(o engine.Order) { h.later(wordTime, func() { h.give(o) }) }
 
 // Trap implements engine.StewardOutside.
-func (h *Host) Trap(ops []esp.Op) { h.later(planeTime+h.Lag, func() { _ = h.install(ops) }) }
+func (h *Host) Trap(ops []esp.Op) { h.later(h.planeTakes(), func() { _ = h.install(ops) }) }
 
 // Locate implements engine.StewardOutside: the peer is where the connection says.
 func (h *Host) Locate(ticket uint64, c *conf.Connection) {
